@@ -1,0 +1,52 @@
+// The names of the counters and the shared mapping that holds them.
+
+#include "core/base/counters.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+
+namespace lychgate {
+
+const std::array<CounterInfo, kCounterCount> kCounterInfo = {{
+#define LYCHGATE_X(id, name, sentence) {name, sentence},
+    LYCHGATE_COUNTERS(LYCHGATE_X)
+#undef LYCHGATE_X
+}};
+
+const char* const kHandoffOutcomeNames[kHandoffOutcomeCount] = {"taken",     "refused",   "full",
+                                                                "timed_out", "fell_back", "gave_up"};
+
+void ShardCounters::reset_gauges() {
+  for (auto& gauge : phases) gauge.store(0, std::memory_order_relaxed);
+  for (auto& gauge : pool_open) gauge.store(0, std::memory_order_relaxed);
+  held.store(0, std::memory_order_relaxed);
+}
+
+Result<SharedCounters> SharedCounters::create(uint32_t shards) {
+  LYCH_CHECK(shards >= 1 && shards <= kShardsMax);
+  void* memory = mmap(nullptr, shards * sizeof(ShardCounters), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return fail(ExitCode::kOsError,
+                fmt::format("cannot map the shared counters: {}", errno_text(errno)));
+  }
+  auto* blocks = static_cast<ShardCounters*>(memory);
+  for (uint32_t i = 0; i < shards; ++i) new (&blocks[i]) ShardCounters();
+  return SharedCounters(blocks, shards);
+}
+
+SharedCounters::SharedCounters(SharedCounters&& other) noexcept
+    : blocks_(std::exchange(other.blocks_, nullptr)), count_(other.count_) {}
+
+SharedCounters::~SharedCounters() {
+  if (blocks_ != nullptr) munmap(blocks_, count_ * sizeof(ShardCounters));
+}
+
+}  // namespace lychgate

@@ -1,0 +1,123 @@
+// Counters in one shared anonymous mapping: a cache-line-aligned block per shard, plain relaxed
+// stores by the shard, read by the steward. They outlive a shard; its gauges are reset when it dies.
+
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/base/limits.h"
+#include "core/base/result.h"
+#include "core/base/slots.h"
+
+namespace lychgate {
+
+// Every counter: name (status and metrics), and the sentence of the manual. Grows only at the end.
+#define LYCHGATE_COUNTERS(X)                                                             \
+  X(kAccepted, "accepted", "connections accepted")                                       \
+  X(kPassNew, "pass_new", "clients that passed every test")                              \
+  X(kAllowlistedClients, "allowlisted", "clients the access list permits")               \
+  X(kDenylistedClients, "denylisted", "clients the access list rejects")                 \
+  X(kPregreet, "pregreet", "clients that spoke before the greeting")                     \
+  X(kPregreetIgnored, "pregreet_ignored", "of these, let on because the action is ignore") \
+  X(kRefused, "refused", "clients refused with 550 in the greeting")                     \
+  X(kDropped, "dropped", "clients dropped with 521")                                     \
+  X(kHangup, "hangup", "clients that closed before the verdict")                         \
+  X(kDropPerAddress, "drop_per_address", "421: over limits.per_address")                 \
+  X(kDropPerShard, "drop_per_shard", "421: over limits.per_shard")                       \
+  X(kDropHeld, "drop_held", "421: over limits.held")                                     \
+  X(kDropNoBackend, "drop_no_backend", "421: no backend took the client in time")        \
+  X(kDropNoRoute, "drop_no_route", "421: no route matched")                              \
+  X(kDropShutdown, "drop_shutdown", "421: the gate was stopping")                        \
+  X(kHandedOff, "handed_off", "clients taken by a backend")                              \
+  X(kRelayedBytes, "relayed_bytes", "bytes relayed, both directions")                    \
+  X(kRelayBulk, "relay_bulk", "relays that changed to splice(2)")                        \
+  X(kRelayIdleTimeout, "relay_idle_timeout", "relays ended by relay.idle_timeout")       \
+  X(kRelayStarved, "relay_starved", "waits for a relay buffer or pipe")                  \
+  X(kAcceptPaused, "accept_paused", "accept paused because the slot table was full")     \
+  X(kAcceptFailed, "accept_failed", "accepts that failed in the kernel")                 \
+  X(kSubmitFull, "submit_full", "turns in which the submission queue filled up")         \
+  X(kCompletionOverflow, "completion_overflow", "turns that found the completion queue full") \
+  X(kStaleCompletions, "stale_completions", "completions for a connection already gone") \
+  X(kLogLost, "log_lost", "log lines lost to a slow sink")                               \
+  X(kRestarts, "restarts", "times this shard was started again")
+
+enum class Counter : uint8_t {
+#define LYCHGATE_X(id, name, sentence) id,
+  LYCHGATE_COUNTERS(LYCHGATE_X)
+#undef LYCHGATE_X
+};
+#define LYCHGATE_X(id, name, sentence) +1
+inline constexpr size_t kCounterCount = 0 LYCHGATE_COUNTERS(LYCHGATE_X);
+#undef LYCHGATE_X
+
+struct CounterInfo {
+  const char* name;
+  const char* sentence;
+};
+extern const std::array<CounterInfo, kCounterCount> kCounterInfo;
+
+// How one attempt to hand a client to a pool ended.
+enum class HandoffOutcome : uint8_t {
+  kTaken,     // smtpd took the descriptor, or the backend greeted
+  kRefused,   // connect refused or unreachable, or the backend is missing
+  kFull,      // backend at its limit, backlog full or 4xx greeting
+  kTimedOut,  // no connection, no greeting or no taking within the pool's limits
+  kFellBack,  // whole pool tried, client went to its fallback pool
+  kGaveUp,    // bounded wait over, client heard 421
+};
+inline constexpr size_t kHandoffOutcomeCount = 6;
+extern const char* const kHandoffOutcomeNames[kHandoffOutcomeCount];
+
+// What one shard tells the rest of the host. All stores are relaxed; each cell has one writer.
+struct alignas(64) ShardCounters {
+  std::array<std::atomic<uint64_t>, kCounterCount> values{};
+  std::array<std::atomic<uint64_t>, kPhaseCount> phases{};  // slots in each phase, now
+  std::atomic<uint64_t> held{0};                            // clients open, now
+  std::array<std::array<std::atomic<uint64_t>, kHandoffOutcomeCount>, kPoolsMax> outcomes{};
+  std::array<std::atomic<uint64_t>, kPoolsMax> pool_open{};  // hand-offs and relays, now
+  std::atomic<int32_t> pid{0};
+
+  void add(Counter counter, uint64_t n = 1) {
+    auto& cell = values[static_cast<size_t>(counter)];
+    cell.store(cell.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  uint64_t get(Counter counter) const {
+    return values[static_cast<size_t>(counter)].load(std::memory_order_relaxed);
+  }
+  void add_outcome(uint32_t pool, HandoffOutcome outcome) {
+    auto& cell = outcomes[pool][static_cast<size_t>(outcome)];
+    cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  void enter_phase(Phase phase) { shift(phases[static_cast<size_t>(phase)], 1); }
+  void leave_phase(Phase phase) { shift(phases[static_cast<size_t>(phase)], -1); }
+  static void shift(std::atomic<uint64_t>& gauge, int64_t by) {
+    gauge.store(gauge.load(std::memory_order_relaxed) + static_cast<uint64_t>(by),
+                std::memory_order_relaxed);
+  }
+  // What a dead shard can no longer hold.
+  void reset_gauges();
+};
+
+// The mapping shared by all processes of one gate; inherited over fork.
+class SharedCounters {
+ public:
+  // shards: 1..kShardsMax.
+  static Result<SharedCounters> create(uint32_t shards);
+  SharedCounters(SharedCounters&& other) noexcept;
+  SharedCounters& operator=(SharedCounters&&) = delete;
+  ~SharedCounters();
+
+  std::span<ShardCounters> shards() { return {blocks_, count_}; }
+  std::span<const ShardCounters> shards() const { return {blocks_, count_}; }
+
+ private:
+  SharedCounters(ShardCounters* blocks, uint32_t count) : blocks_(blocks), count_(count) {}
+  ShardCounters* blocks_;
+  uint32_t count_;
+};
+
+}  // namespace lychgate

@@ -1,0 +1,60 @@
+// Every bound of the program in one place, each with its reason; related ones are tied by assertion.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace lychgate {
+
+// A shard is one core; more than 64 on one host has not been tried.
+inline constexpr uint32_t kShardsMax = 64;
+// A listener's index is one byte in the slot; 32 addresses are more than any gate we know of has.
+inline constexpr uint32_t kListenersMax = 32;
+// Counters per pool live in a fixed shared block.
+inline constexpr uint32_t kPoolsMax = 32;
+inline constexpr uint32_t kBackendsPerPoolMax = 64;
+inline constexpr uint32_t kRoutesMax = 256;
+
+// IORING_REGISTER_FILES takes at most 2^20 entries in one table (Linux 6.18, io_uring/rsrc.h).
+inline constexpr uint32_t kSlotsMax = 1u << 20;
+// The tag packs the slot in 24 bits.
+inline constexpr uint32_t kTagSlotBits = 24;
+static_assert(kSlotsMax < (1u << kTagSlotBits));
+// A table smaller than this could not hold a client, its backend and what is closing.
+inline constexpr uint32_t kSlotsMin = 64;
+
+// Completion queue: 16 k or more keeps a burst from overflowing (measured, docs/architecture.md).
+inline constexpr uint32_t kCompletionEntries = 16384;
+inline constexpr uint32_t kSubmissionEntries = 4096;
+// Completions moved out of the ring in one turn; the rest waits one turn.
+inline constexpr uint32_t kCompletionsPerTurnMax = 4096;
+
+// Accepts in flight: 128 single-shot accepts a submit is where the cost per accept flattens.
+inline constexpr uint32_t kAcceptBatchMax = 128;
+// Looks in flight, each with a buffer of its own; postscreen peeks at most 1,023 bytes too.
+inline constexpr uint32_t kLooksInFlightMax = 256;
+inline constexpr size_t kLookBytes = 1023;
+
+// Relay: buffers of one shard's provided-buffer ring. Below 16 kB throughput falls (measured).
+inline constexpr uint32_t kRelayBufferBytes = 16384;
+inline constexpr uint32_t kRelayBuffers = 512;
+// Buffers queued in one direction before its source is no longer read.
+inline constexpr uint32_t kRelayQueueMax = 8;
+// A direction that moved this much without an answer is bulk and goes on with splice(2).
+inline constexpr uint64_t kBulkThresholdBytes = 64 * 1024;
+static_assert(kRelayQueueMax * kRelayBufferBytes > kBulkThresholdBytes);
+// Pipes leased to bulk streams of one shard, and the size asked for each.
+inline constexpr uint32_t kPipesMax = 128;
+inline constexpr int kPipeBytes = 256 * 1024;
+
+// A log line longer than this is cut (postscreen cuts the client's text at 100 characters).
+inline constexpr size_t kLogLineMax = 512;
+// Lines waiting for a slow sink; beyond it lines are lost and counted.
+inline constexpr size_t kLogQueueBytes = 256 * 1024;
+
+// Status requests served at once by the steward, and the length of one request.
+inline constexpr uint32_t kControlClientsMax = 16;
+inline constexpr size_t kControlRequestMax = 256;
+
+}  // namespace lychgate

@@ -1,0 +1,139 @@
+// The connection table: one 64-byte slot per direct descriptor, indexed by the kernel's number.
+// Owns the memory (taken whole at start, prefaulted) and the per-address counts that live in it.
+// Makes no system call after construction and knows nothing of what a phase means to the session.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "core/base/address.h"
+#include "core/base/result.h"
+#include "core/base/siphash.h"
+#include "core/base/time.h"
+
+namespace lychgate {
+
+inline constexpr uint32_t kNoSlot = 0xffffffff;
+
+// A connection as everyone outside the table names it; a stale one finds nothing.
+struct ConnId {
+  uint32_t slot = kNoSlot;
+  uint32_t generation = 0;
+  bool operator==(const ConnId&) const = default;
+};
+
+// Where a connection stands. The order is the order of `status`.
+enum class Phase : uint8_t {
+  kFree,        // no descriptor in this slot
+  kSilentWait,  // client, nothing armed, until its wait is over
+  kLooking,     // client, one recv DONTWAIT in flight
+  kQueued,      // client, approved, waits for a backend to become free
+  kHandoff,     // client, being passed or connected
+  kRelay,       // client, its bytes are relayed
+  kReplying,    // client, its last reply is being sent
+  kLinger,      // client, reply sent and write side shut, waits so that the reply arrives
+  kClosing,     // client, close submitted
+  kBackend,     // not a client: our socket to a backend or to a pass service
+};
+inline constexpr size_t kPhaseCount = 10;
+// Short words for status and metrics, indexed by Phase.
+extern const char* const kPhaseNames[kPhaseCount];
+
+// Facts about a client, one bit each; the verdict is a function of these (core/admission).
+enum Evidence : uint16_t {
+  kAllowlisted = 1 << 0,      // access list said permit
+  kDenylisted = 1 << 1,       // access list said reject
+  kSpokeEarly = 1 << 2,       // bytes before our greeting (pregreet)
+  kHungUp = 1 << 3,           // closed or reset before the verdict
+  kAddressFull = 1 << 4,      // over limits.per_address
+  kShardFull = 1 << 5,        // over limits.per_shard
+  kHostFull = 1 << 6,         // over limits.held
+  kWaited = 1 << 7,           // served the whole greet.wait
+  kTeased = 1 << 8,           // the 220- teaser was sent
+  kLookedEarly = 1 << 9,      // greet.early_look was done
+};
+
+enum class TimerHome : uint8_t { kNone, kFifo, kWheel };
+
+// Links of the one timer a connection may have; the lists are in ring/timers.h.
+struct TimerLink {
+  uint32_t next = kNoSlot;
+  uint32_t prev = kNoSlot;
+  Tick deadline = 0;
+};
+
+// One bucket head and one counting cell of the address index. Cell i has nothing to do with the
+// connection in slot i: it is stored there only to keep a client's whole cost at 64 bytes.
+struct AddressCell {
+  uint32_t bucket_head = kNoSlot;
+  uint32_t next = kNoSlot;
+  uint32_t fingerprint = 0;
+};
+
+struct Slot {
+  IpAddress address;
+  AddressCell cell;
+  TimerLink timer;
+  uint32_t generation = 0;
+  Tick started = 0;             // tick of the accept
+  uint32_t transfer = kNoSlot;  // hand-off record, index in handoff's slab
+  uint16_t port = 0;
+  uint16_t evidence = 0;        // bits of Evidence
+  int16_t score = 0;            // DNS lists; 0 until they exist
+  uint16_t cell_count = 0;      // the address index's counter of cell i
+  Phase phase = Phase::kFree;
+  uint8_t listener = 0;
+  uint8_t in_flight = 0;        // requests the kernel still holds for this descriptor
+  TimerHome timer_home = TimerHome::kNone;
+};
+static_assert(sizeof(Slot) == 64, "a held client costs one cache line");
+
+// Slots plus exact per-address counts. Not thread safe: one shard owns it.
+class SlotTable {
+ public:
+  // count: kSlotsMin..kSlotsMax. Fails with kOsError when the memory cannot be had.
+  static Result<SlotTable> create(uint32_t count, const SipKey& key);
+  SlotTable(SlotTable&& other) noexcept;
+  SlotTable& operator=(SlotTable&&) = delete;
+  ~SlotTable();
+
+  uint32_t size() const { return size_; }
+  Slot& operator[](uint32_t slot);
+  const Slot& operator[](uint32_t slot) const;
+  ConnId id(uint32_t slot) const { return {slot, (*this)[slot].generation}; }
+  // nullptr when the connection the id named is gone.
+  Slot* find(ConnId id);
+
+  // Makes a slot ready for a new connection: fields cleared, generation kept.
+  // REQUIRES: its phase is kFree.
+  Slot& open(uint32_t slot, Phase phase);
+  // Frees a slot and makes every id of it stale. REQUIRES: nothing in flight, no timer.
+  void release(uint32_t slot);
+  uint32_t used() const { return used_; }
+
+  // Connections counted for an address; add and drop return the count afterwards.
+  // REQUIRES for add: fewer than 65,535 are counted (the largest limits.per_address is below it);
+  // for drop: at least one is.
+  uint32_t address_add(const IpAddress& address);
+  uint32_t address_drop(const IpAddress& address);
+  uint32_t address_count(const IpAddress& address) const;
+
+ private:
+  SlotTable(Slot* slots, uint32_t size, const SipKey& key);
+  struct Place {
+    uint32_t bucket;
+    uint32_t fingerprint;
+  };
+  Place place_of(const IpAddress& address) const;
+  uint32_t find_cell(Place place) const;
+
+  Slot* slots_;
+  uint32_t size_;
+  uint32_t used_ = 0;
+  uint32_t free_cell_ = kNoSlot;
+  SipKey key_;
+};
+
+}  // namespace lychgate

@@ -1,0 +1,115 @@
+// The whole configuration as plain structs, const once validated. No parsing, no I/O.
+// Each scalar field has its row in keys.cc (type, unit, range, default, sentence).
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/address.h"
+#include "core/base/time.h"
+
+namespace lychgate::config {
+
+// What a failed test does to the client.
+enum class Action : uint8_t {
+  kIgnore,   // counted and logged, the client goes on
+  kEnforce,  // refused in the greeting with 550
+  kDrop,     // 521 and closed at once
+};
+
+enum class HandoffMethod : uint8_t { kPass, kSplice };
+enum class ProxyHeader : uint8_t { kNone, kV1, kV2 };
+enum class LogTarget : uint8_t { kStderr, kFile, kSyslog, kJournal };
+
+struct Listen {
+  std::string name;     // for routes; default: the address as written
+  Endpoint address;     // port 0: the kernel picks one
+  uint32_t backlog = 4096;
+};
+
+struct Limits {
+  uint32_t per_address = 50;  // parallel clients of one address; 0: no limit
+  uint32_t per_shard = 0;     // clients of one shard; 0: what the descriptor limit allows
+  uint32_t held = 0;          // clients of the whole host; 0: no limit
+};
+
+struct Access {
+  std::string file;                  // Postfix CIDR table; empty: none
+  Action reject = Action::kEnforce;  // what `reject` in the table does
+};
+
+struct Greet {
+  std::string banner = "$hostname ESMTP";  // teaser text; empty: no teaser
+  milliseconds wait{6000};                 // 0: no wait and no pregreet test
+  milliseconds early_look{1000};           // an additional look after this time; 0: none
+  Action pregreet = Action::kEnforce;
+};
+
+// "pass:/path", "unix:/path" or "tcp:address:port", each with an optional "*weight".
+struct Backend {
+  std::string text;  // as written, for logs and status
+  HandoffMethod method = HandoffMethod::kSplice;
+  SocketAddress address;
+  uint32_t weight = 1;  // 1..1000
+};
+
+struct Pool {
+  std::string name;
+  std::vector<Backend> backends;
+  ProxyHeader proxy = ProxyHeader::kV2;  // for tcp: and unix: backends
+  uint32_t connections = 100;            // per backend: open relays, or descriptors not yet taken
+  milliseconds connect_timeout{3000};
+  milliseconds greeting_timeout{30000};  // splice: first byte of the backend's 220
+  milliseconds take_timeout{100000};     // pass: smtpd's end of file, its own limit is 100 s
+  milliseconds wait{5000};               // how long a client waits when nothing is free
+  std::string fallback;                  // pool name; empty: none
+  std::optional<uint32_t> fallback_index;
+};
+
+// All given conditions must hold; none given: always.
+struct Condition {
+  std::optional<bool> allowlisted;
+  std::vector<Network> networks;
+  std::optional<uint32_t> listener;  // index into Config::listens
+};
+
+struct Route {
+  std::string pool;
+  uint32_t pool_index = 0;
+  Condition when;
+};
+
+struct Relay {
+  milliseconds idle_timeout{900000};  // no byte in either direction
+};
+
+struct Log {
+  LogTarget target = LogTarget::kStderr;
+  std::string file;  // for kFile
+  std::string ident = "lychgate/gate";
+};
+
+struct Control {
+  std::string socket;  // path of the status socket; empty: none
+};
+
+struct Config {
+  uint32_t shards = 0;  // 0: one per core
+  std::string user;     // after binding; empty: stay
+  std::vector<Listen> listens;
+  Limits limits;
+  Access access;
+  Greet greet;
+  std::vector<Pool> pools;
+  std::vector<Route> routes;
+  Relay relay;
+  Log log;
+  Control control;
+  milliseconds drain{5000};  // how long a stopping gate lets hand-offs and relays finish
+};
+
+}  // namespace lychgate::config
