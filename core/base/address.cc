@@ -68,8 +68,12 @@ bool IpAddress::is_unspecified() const {
   return is_v4() ? v4() == 0 : (high() == 0 && low() == 0);
 }
 
-uint64_t IpAddress::high() const { return load_big_endian(bytes.data()); }
-uint64_t IpAddress::low() const { return load_big_endian(bytes.data() + 8); }
+uint64_t IpAddress::high() const {
+  return load_big_endian(bytes.data());
+}
+uint64_t IpAddress::low() const {
+  return load_big_endian(bytes.data() + 8);
+}
 
 std::string IpAddress::text() const {
   char buffer[INET6_ADDRSTRLEN];
@@ -108,7 +112,9 @@ Endpoint Endpoint::from_sockaddr(const sockaddr* address) {
   return out;
 }
 
-std::string Endpoint::bracketed() const { return fmt::format("[{}]:{}", address.text(), port); }
+std::string Endpoint::bracketed() const {
+  return fmt::format("[{}]:{}", address.text(), port);
+}
 
 std::optional<Network> Network::parse(std::string_view text) {
   const size_t slash = text.find('/');

@@ -20,8 +20,8 @@ const std::array<CounterInfo, kCounterCount> kCounterInfo = {{
 #undef LYCHGATE_X
 }};
 
-const char* const kHandoffOutcomeNames[kHandoffOutcomeCount] = {"taken",     "refused",   "full",
-                                                                "timed_out", "fell_back", "gave_up"};
+const char* const kHandoffOutcomeNames[kHandoffOutcomeCount] = {
+    "taken", "refused", "full", "timed_out", "fell_back", "gave_up"};
 
 void ShardCounters::reset_gauges() {
   for (auto& gauge : phases) gauge.store(0, std::memory_order_relaxed);

@@ -1,5 +1,6 @@
 // Counters in one shared anonymous mapping: a cache-line-aligned block per shard, plain relaxed
-// stores by the shard, read by the steward. They outlive a shard; its gauges are reset when it dies.
+// stores by the shard, read by the steward. They outlive a shard; its gauges are reset when it
+// dies.
 
 #pragma once
 
@@ -16,33 +17,33 @@
 namespace lychgate {
 
 // Every counter: name (status and metrics), and the sentence of the manual. Grows only at the end.
-#define LYCHGATE_COUNTERS(X)                                                             \
-  X(kAccepted, "accepted", "connections accepted")                                       \
-  X(kPassNew, "pass_new", "clients that passed every test")                              \
-  X(kAllowlistedClients, "allowlisted", "clients the access list permits")               \
-  X(kDenylistedClients, "denylisted", "clients the access list rejects")                 \
-  X(kPregreet, "pregreet", "clients that spoke before the greeting")                     \
-  X(kPregreetIgnored, "pregreet_ignored", "of these, let on because the action is ignore") \
-  X(kRefused, "refused", "clients refused with 550 in the greeting")                     \
-  X(kDropped, "dropped", "clients dropped with 521")                                     \
-  X(kHangup, "hangup", "clients that closed before the verdict")                         \
-  X(kDropPerAddress, "drop_per_address", "421: over limits.per_address")                 \
-  X(kDropPerShard, "drop_per_shard", "421: over limits.per_shard")                       \
-  X(kDropHeld, "drop_held", "421: over limits.held")                                     \
-  X(kDropNoBackend, "drop_no_backend", "421: no backend took the client in time")        \
-  X(kDropNoRoute, "drop_no_route", "421: no route matched")                              \
-  X(kDropShutdown, "drop_shutdown", "421: the gate was stopping")                        \
-  X(kHandedOff, "handed_off", "clients taken by a backend")                              \
-  X(kRelayedBytes, "relayed_bytes", "bytes relayed, both directions")                    \
-  X(kRelayBulk, "relay_bulk", "relays that changed to splice(2)")                        \
-  X(kRelayIdleTimeout, "relay_idle_timeout", "relays ended by relay.idle_timeout")       \
-  X(kRelayStarved, "relay_starved", "waits for a relay buffer or pipe")                  \
-  X(kAcceptPaused, "accept_paused", "accept paused because the slot table was full")     \
-  X(kAcceptFailed, "accept_failed", "accepts that failed in the kernel")                 \
-  X(kSubmitFull, "submit_full", "turns in which the submission queue filled up")         \
+#define LYCHGATE_COUNTERS(X)                                                                  \
+  X(kAccepted, "accepted", "connections accepted")                                            \
+  X(kPassNew, "pass_new", "clients that passed every test")                                   \
+  X(kAllowlistedClients, "allowlisted", "clients the access list permits")                    \
+  X(kDenylistedClients, "denylisted", "clients the access list rejects")                      \
+  X(kPregreet, "pregreet", "clients that spoke before the greeting")                          \
+  X(kPregreetIgnored, "pregreet_ignored", "of these, let on because the action is ignore")    \
+  X(kRefused, "refused", "clients refused with 550 in the greeting")                          \
+  X(kDropped, "dropped", "clients dropped with 521")                                          \
+  X(kHangup, "hangup", "clients that closed before the verdict")                              \
+  X(kDropPerAddress, "drop_per_address", "421: over limits.per_address")                      \
+  X(kDropPerShard, "drop_per_shard", "421: over limits.per_shard")                            \
+  X(kDropHeld, "drop_held", "421: over limits.held")                                          \
+  X(kDropNoBackend, "drop_no_backend", "421: no backend took the client in time")             \
+  X(kDropNoRoute, "drop_no_route", "421: no route matched")                                   \
+  X(kDropShutdown, "drop_shutdown", "421: the gate was stopping")                             \
+  X(kHandedOff, "handed_off", "clients taken by a backend")                                   \
+  X(kRelayedBytes, "relayed_bytes", "bytes relayed, both directions")                         \
+  X(kRelayBulk, "relay_bulk", "relays that changed to splice(2)")                             \
+  X(kRelayIdleTimeout, "relay_idle_timeout", "relays ended by relay.idle_timeout")            \
+  X(kRelayStarved, "relay_starved", "waits for a relay buffer or pipe")                       \
+  X(kAcceptPaused, "accept_paused", "accept paused because the slot table was full")          \
+  X(kAcceptFailed, "accept_failed", "accepts that failed in the kernel")                      \
+  X(kSubmitFull, "submit_full", "turns in which the submission queue filled up")              \
   X(kCompletionOverflow, "completion_overflow", "turns that found the completion queue full") \
-  X(kStaleCompletions, "stale_completions", "completions for a connection already gone") \
-  X(kLogLost, "log_lost", "log lines lost to a slow sink")                               \
+  X(kStaleCompletions, "stale_completions", "completions for a connection already gone")      \
+  X(kLogLost, "log_lost", "log lines lost to a slow sink")                                    \
   X(kRestarts, "restarts", "times this shard was started again")
 
 enum class Counter : uint8_t {

@@ -1,4 +1,5 @@
-// Every bound of the program in one place, each with its reason; related ones are tied by assertion.
+// Every bound of the program in one place, each with its reason; related ones are tied by
+// assertion.
 
 #pragma once
 
@@ -52,6 +53,12 @@ inline constexpr int kPipeBytes = 256 * 1024;
 inline constexpr size_t kLogLineMax = 512;
 // Lines waiting for a slow sink; beyond it lines are lost and counted.
 inline constexpr size_t kLogQueueBytes = 256 * 1024;
+
+// Wheel of the timers that are not constant waits: 4096 buckets of 10 ms, 41 s a round.
+inline constexpr uint32_t kWheelBuckets = 4096;
+
+// How long a refused client may take to read its reply before the descriptor is closed.
+inline constexpr uint32_t kLingerMs = 1000;
 
 // Status requests served at once by the steward, and the length of one request.
 inline constexpr uint32_t kControlClientsMax = 16;

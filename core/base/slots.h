@@ -43,19 +43,20 @@ extern const char* const kPhaseNames[kPhaseCount];
 
 // Facts about a client, one bit each; the verdict is a function of these (core/admission).
 enum Evidence : uint16_t {
-  kAllowlisted = 1 << 0,      // access list said permit
-  kDenylisted = 1 << 1,       // access list said reject
-  kSpokeEarly = 1 << 2,       // bytes before our greeting (pregreet)
-  kHungUp = 1 << 3,           // closed or reset before the verdict
-  kAddressFull = 1 << 4,      // over limits.per_address
-  kShardFull = 1 << 5,        // over limits.per_shard
-  kHostFull = 1 << 6,         // over limits.held
-  kWaited = 1 << 7,           // served the whole greet.wait
-  kTeased = 1 << 8,           // the 220- teaser was sent
-  kLookedEarly = 1 << 9,      // greet.early_look was done
+  kAllowlisted = 1 << 0,  // access list said permit
+  kDenylisted = 1 << 1,   // access list said reject
+  kSpokeEarly = 1 << 2,   // bytes before our greeting (pregreet)
+  kHungUp = 1 << 3,       // closed or reset before the verdict
+  kAddressFull = 1 << 4,  // over limits.per_address
+  kShardFull = 1 << 5,    // over limits.per_shard
+  kHostFull = 1 << 6,     // over limits.held
+  kWaited = 1 << 7,       // served the whole greet.wait
+  kTeased = 1 << 8,       // the 220- teaser was sent
+  kLookedEarly = 1 << 9,  // greet.early_look was done
 };
 
-enum class TimerHome : uint8_t { kNone, kFifo, kWheel };
+// The list a connection's timer is in (ring/timers.h). Constant waits are FIFOs, the rest a wheel.
+enum class TimerHome : uint8_t { kNone, kEarlyLook, kGreetWait, kLinger, kWheel, kDue };
 
 // Links of the one timer a connection may have; the lists are in ring/timers.h.
 struct TimerLink {
@@ -80,12 +81,12 @@ struct Slot {
   Tick started = 0;             // tick of the accept
   uint32_t transfer = kNoSlot;  // hand-off record, index in handoff's slab
   uint16_t port = 0;
-  uint16_t evidence = 0;        // bits of Evidence
-  int16_t score = 0;            // DNS lists; 0 until they exist
-  uint16_t cell_count = 0;      // the address index's counter of cell i
+  uint16_t evidence = 0;    // bits of Evidence
+  int16_t score = 0;        // DNS lists; 0 until they exist
+  uint16_t cell_count = 0;  // the address index's counter of cell i
   Phase phase = Phase::kFree;
   uint8_t listener = 0;
-  uint8_t in_flight = 0;        // requests the kernel still holds for this descriptor
+  uint8_t in_flight = 0;  // requests the kernel still holds for this descriptor
   TimerHome timer_home = TimerHome::kNone;
 };
 static_assert(sizeof(Slot) == 64, "a held client costs one cache line");

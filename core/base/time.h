@@ -24,11 +24,17 @@ inline Tick to_tick(Instant now) {
       std::chrono::duration_cast<milliseconds>(now.time_since_epoch()).count());
 }
 
-inline Tick to_ticks(milliseconds span) { return static_cast<Tick>(span.count()); }
+inline Tick to_ticks(milliseconds span) {
+  return static_cast<Tick>(span.count());
+}
 
 // True when a is at or after b; both within 24 days of each other.
-inline bool tick_reached(Tick a, Tick b) { return static_cast<int32_t>(a - b) >= 0; }
+inline bool tick_reached(Tick a, Tick b) {
+  return static_cast<int32_t>(a - b) >= 0;
+}
 
-inline Instant monotonic_now() { return Clock::now(); }
+inline Instant monotonic_now() {
+  return Clock::now();
+}
 
 }  // namespace lychgate

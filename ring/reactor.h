@@ -1,0 +1,121 @@
+// The verbs a shard speaks to the kernel, and the seam that the simulator replaces.
+// A reactor owns requests in flight and relay buffers; it knows no sessions, no time limits and no
+// policy. Verbs that take a tag are queued, reach the kernel with the next turn() and are answered
+// by one completion (multishot: by several); they never block. A slot is a direct descriptor.
+
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "core/base/address.h"
+#include "core/base/result.h"
+#include "core/base/time.h"
+#include "ring/tag.h"
+
+namespace lychgate::ring {
+
+// What came back. result is the kernel's: >= 0, or -errno.
+struct Completion {
+  OpTag tag;
+  int32_t result = 0;
+  bool more = false;               // a multishot request goes on
+  std::optional<uint16_t> buffer;  // provided buffer that holds the result bytes
+};
+
+// Where an accept leaves the client's address; must live until its completion.
+struct PeerAddress {
+  union {
+    sockaddr any;
+    sockaddr_in6 v6;
+  };
+  socklen_t length = sizeof(sockaddr_in6);
+  PeerAddress() : v6{} {}
+};
+
+// One descriptor and the bytes that go with it over a unix socket; must live until its completion.
+struct DescriptorMessage {
+  int fd = -1;
+  std::span<const char> bytes;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  iovec part{};
+  msghdr header{};
+};
+
+enum class SendMode : uint8_t {
+  kWhole,  // the completion comes when all bytes are in the socket, or with an error
+  kNow,    // what fits now; -EAGAIN when nothing does
+};
+enum class Readiness : uint8_t { kInput, kOutput };
+
+struct PipePair {
+  int read_end = -1;
+  int write_end = -1;
+};
+
+class Reactor {
+ public:
+  virtual ~Reactor() = default;
+
+  // Listeners and other real descriptors.
+  virtual void poll_listener(int fd, OpTag tag) = 0;  // multishot, one completion a wake-up
+  virtual void accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) = 0;  // -EAGAIN: none
+  virtual void poll_fd(int fd, OpTag tag) = 0;    // one-shot, input or hang-up
+  virtual void cancel_fd(int fd, OpTag tag) = 0;  // everything armed on it
+  virtual void write_fd(int fd, std::span<const char> bytes, OpTag tag) = 0;
+  virtual void send_fd(int fd, std::span<const char> datagram, OpTag tag) = 0;  // DONTWAIT
+  virtual void close_fd(int fd) = 0;
+
+  // Direct descriptors.
+  virtual void peek(uint32_t slot, std::span<char> into, OpTag tag) = 0;  // DONTWAIT, stays queued
+  // Throws away what has arrived (MSG_TRUNC: TCP copies nothing); DONTWAIT.
+  virtual void discard(uint32_t slot, OpTag tag) = 0;
+  virtual void receive_multishot(uint32_t slot, OpTag tag) = 0;  // into provided buffers
+  virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
+  virtual void shutdown_write(uint32_t slot, OpTag tag) = 0;
+  // REQUIRES: nothing in flight for the slot, else the peer would see nothing (measured).
+  virtual void close(uint32_t slot, OpTag tag) = 0;
+  virtual void cancel(uint32_t slot, OpTag tag) = 0;  // everything in flight for the slot
+  virtual void poll(uint32_t slot, Readiness what, OpTag tag) = 0;  // one-shot
+  virtual void install(uint32_t slot, OpTag tag) = 0;   // result: a real descriptor for it
+  virtual void open_socket(int family, OpTag tag) = 0;  // result: the new slot
+  virtual void set_nodelay(uint32_t slot, OpTag tag) = 0;
+  virtual void connect(uint32_t slot, const SocketAddress& to, OpTag tag) = 0;
+  virtual void send_descriptor(uint32_t slot, DescriptorMessage& message, OpTag tag) = 0;
+
+  // The few system calls of a hand-off or bulk relay; at once, never blocking.
+  virtual Result<PipePair> make_pipe() = 0;
+  // Bytes moved, 0 at end of file, or -errno. from or to is a pipe end.
+  virtual ssize_t splice(int from, int to, size_t bytes_max) = 0;
+  virtual void set_nonblocking(int fd) = 0;
+  virtual Endpoint local_endpoint(int fd) = 0;
+
+  // Provided buffers: a completion's buffer is the caller's until it gives it back.
+  virtual std::span<const char> buffer(uint16_t id) const = 0;
+  virtual void give_back(uint16_t id) = 0;
+
+  // Submits, waits for the first completion up to wait (nullopt: without limit) and returns what
+  // came, at most kCompletionsPerTurnMax. The span lives until the next turn.
+  virtual std::span<const Completion> turn(std::optional<milliseconds> wait) = 0;
+};
+
+// Counts a request as in flight for a slot and makes its tag.
+inline OpTag begin(SlotTable& slots, Op op, uint32_t slot) {
+  Slot& entry = slots[slot];
+  ++entry.in_flight;
+  return OpTag::of(op, ConnId{slot, entry.generation});
+}
+
+// Takes a completion back from the in-flight count. nullptr: the connection is gone.
+inline Slot* settle(SlotTable& slots, const Completion& completion) {
+  Slot* slot = slots.find(completion.tag.connection());
+  if (slot != nullptr && !completion.more) --slot->in_flight;
+  return slot;
+}
+
+}  // namespace lychgate::ring

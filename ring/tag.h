@@ -1,0 +1,65 @@
+// What a submission carries through the kernel and back: operation, slot and generation packed in
+// user_data. The only place that packs or unpacks it.
+
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "core/base/limits.h"
+#include "core/base/slots.h"
+
+namespace lychgate::ring {
+
+// Every operation a completion can belong to; the shard dispatches on it.
+enum class Op : uint8_t {
+  kIgnored,       // nobody waits for it
+  kListenerPoll,  // slot = listener index
+  kAccept,        // slot = index of the accept entry
+  kTeaser,
+  kLook,
+  kDiscard,
+  kReply,
+  kShutdown,
+  kClose,
+  kCancel,
+  kInstall,         // client slot; result = real descriptor
+  kBackendSocket,   // client slot; result = the new backend slot
+  kBackendOption,   // client slot
+  kBackendConnect,  // client slot
+  kBackendHeader,   // client slot; PROXY header sent
+  kPassSend,        // client slot; descriptor and attributes sent
+  kPassTaken,       // client slot; smtpd closed the pass socket
+  kRelayReceive,    // slot read from
+  kRelaySend,       // slot written to
+  kRelayReadable,   // slot polled for input (bulk)
+  kRelayWritable,   // slot polled for output (bulk)
+  kRelayInstall,    // slot whose real descriptor splice(2) needs
+  kRelayShutdown,   // slot whose write side was shut
+  kLogWrite,
+  kControl,  // the supervisor's socket
+};
+
+// slot : 24, generation : 32, op : 8.
+struct OpTag {
+  uint64_t slot : 24;
+  uint64_t generation : 32;
+  uint64_t op : 8;
+
+  // REQUIRES: id.slot below 2^24 (kSlotsMax is).
+  static OpTag of(Op op, ConnId id) {
+    return unpack(uint64_t{id.slot} | uint64_t{id.generation} << kTagSlotBits |
+                  static_cast<uint64_t>(op) << 56);
+  }
+  // For operations without a connection; index below 2^24.
+  static OpTag of(Op op, uint32_t index = 0) { return of(op, ConnId{index, 0}); }
+  static OpTag unpack(uint64_t user_data) { return std::bit_cast<OpTag>(user_data); }
+  uint64_t pack() const { return std::bit_cast<uint64_t>(*this); }
+  Op operation() const { return static_cast<Op>(op); }
+  ConnId connection() const {
+    return {static_cast<uint32_t>(slot), static_cast<uint32_t>(generation)};
+  }
+};
+static_assert(sizeof(OpTag) == 8);
+
+}  // namespace lychgate::ring

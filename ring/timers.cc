@@ -1,0 +1,153 @@
+// FIFO and wheel over links in the slots. Wheel time is the tick divided by the 10 ms grain,
+// rounded up at arming, so that a bucket is only visited when its deadlines are past.
+
+#include "ring/timers.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "core/base/check.h"
+
+namespace lychgate::ring {
+namespace {
+
+uint32_t grains_up(Tick tick) {
+  return tick / kTimerGrainMs + (tick % kTimerGrainMs != 0 ? 1 : 0);
+}
+
+}  // namespace
+
+Timers::Timers(SlotTable& slots, Tick now)
+    : slots_(slots), wheel_(kWheelBuckets), cursor_(now / kTimerGrainMs) {}
+
+Timers::List& Timers::list_of(const Slot& slot) {
+  switch (slot.timer_home) {
+    case TimerHome::kEarlyLook:
+      return fifos_[0];
+    case TimerHome::kGreetWait:
+      return fifos_[1];
+    case TimerHome::kLinger:
+      return fifos_[2];
+    case TimerHome::kWheel:
+      return wheel_[grains_up(slot.timer.deadline) % kWheelBuckets];
+    case TimerHome::kDue:
+      return due_;
+    case TimerHome::kNone:
+      break;
+  }
+  LYCH_CHECK(false);
+  return due_;
+}
+
+void Timers::append(List& list, uint32_t index) {
+  TimerLink& link = slots_[index].timer;
+  link.prev = list.tail;
+  link.next = kNoSlot;
+  if (list.tail != kNoSlot) slots_[list.tail].timer.next = index;
+  if (list.head == kNoSlot) list.head = index;
+  list.tail = index;
+}
+
+void Timers::unlink(List& list, uint32_t index) {
+  TimerLink& link = slots_[index].timer;
+  if (link.prev != kNoSlot) slots_[link.prev].timer.next = link.next;
+  if (link.next != kNoSlot) slots_[link.next].timer.prev = link.prev;
+  if (list.head == index) list.head = link.next;
+  if (list.tail == index) list.tail = link.prev;
+}
+
+void Timers::arm(uint32_t index, TimerHome home, Tick deadline) {
+  Slot& slot = slots_[index];
+  LYCH_CHECK(slot.timer_home == TimerHome::kNone);
+  LYCH_CHECK(home != TimerHome::kNone && home != TimerHome::kDue);
+  // A wheel deadline in a bucket already visited would wait a whole round.
+  const Tick visited = cursor_ * kTimerGrainMs;
+  if (home == TimerHome::kWheel && tick_reached(visited, deadline)) deadline = visited + 1;
+  slot.timer_home = home;
+  slot.timer.deadline = deadline;
+  append(list_of(slot), index);
+  if (home == TimerHome::kWheel) {
+    const uint32_t bucket = grains_up(deadline) % kWheelBuckets;
+    occupied_[bucket / 64] |= uint64_t{1} << (bucket % 64);
+  }
+  ++armed_;
+}
+
+void Timers::cancel(uint32_t index) {
+  Slot& slot = slots_[index];
+  if (slot.timer_home == TimerHome::kNone) return;
+  unlink(list_of(slot), index);
+  slot.timer_home = TimerHome::kNone;
+  --armed_;
+}
+
+void Timers::make_due(List& from, uint32_t index) {
+  unlink(from, index);
+  slots_[index].timer_home = TimerHome::kDue;
+  append(due_, index);
+}
+
+void Timers::advance(Tick now) {
+  for (List& fifo : fifos_) {
+    while (fifo.head != kNoSlot && tick_reached(now, slots_[fifo.head].timer.deadline)) {
+      make_due(fifo, fifo.head);
+    }
+  }
+  advance_wheel(now);
+}
+
+void Timers::advance_wheel(Tick now) {
+  const uint32_t target = now / kTimerGrainMs;
+  // After a long sleep one round visits every bucket; more would visit them again.
+  if (target - cursor_ > kWheelBuckets) cursor_ = target - kWheelBuckets;
+  while (cursor_ != target) {
+    ++cursor_;
+    const uint32_t bucket = cursor_ % kWheelBuckets;
+    if ((occupied_[bucket / 64] >> (bucket % 64) & 1) == 0) continue;
+    List& list = wheel_[bucket];
+    for (uint32_t index = list.head; index != kNoSlot;) {
+      const uint32_t next = slots_[index].timer.next;
+      if (tick_reached(now, slots_[index].timer.deadline)) make_due(list, index);
+      index = next;
+    }
+    if (list.head == kNoSlot) occupied_[bucket / 64] &= ~(uint64_t{1} << (bucket % 64));
+  }
+}
+
+std::optional<uint32_t> Timers::pop_due() {
+  if (due_.head == kNoSlot) return std::nullopt;
+  const uint32_t index = due_.head;
+  cancel(index);
+  return index;
+}
+
+std::optional<Tick> Timers::next_bucket() const {
+  // Bits are scanned a word at a time from the bucket after the cursor, once around.
+  const uint32_t start = (cursor_ + 1) % kWheelBuckets;
+  for (uint32_t step = 0; step <= kWheelBuckets / 64; ++step) {
+    const uint32_t word = (start / 64 + step) % (kWheelBuckets / 64);
+    uint64_t bits = occupied_[word];
+    if (step == 0) bits &= ~uint64_t{0} << (start % 64);
+    if (step == kWheelBuckets / 64) bits &= (uint64_t{1} << (start % 64)) - 1;
+    if (bits == 0) continue;
+    const uint32_t bucket = word * 64 + static_cast<uint32_t>(std::countr_zero(bits));
+    const uint32_t distance = (bucket - start) % kWheelBuckets + 1;
+    return (cursor_ + distance) * kTimerGrainMs;
+  }
+  return std::nullopt;
+}
+
+std::optional<Tick> Timers::next_wake() const {
+  std::optional<Tick> wake = next_bucket();
+  const auto consider = [&wake](Tick deadline) {
+    const Tick rounded = grains_up(deadline) * kTimerGrainMs;
+    if (!wake || tick_reached(*wake, rounded)) wake = rounded;
+  };
+  if (due_.head != kNoSlot) return cursor_ * kTimerGrainMs;
+  for (const List& fifo : fifos_) {
+    if (fifo.head != kNoSlot) consider(slots_[fifo.head].timer.deadline);
+  }
+  return wake;
+}
+
+}  // namespace lychgate::ring

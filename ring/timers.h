@@ -1,0 +1,57 @@
+// Timers of connections: a FIFO for each constant wait (2 ns a timer) and a hashed wheel for the
+// rest. Links live in the slots; owns no connections, reads no clock, makes no system call.
+// A connection has at most one timer; a cancelled one never fires; none fires early.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/limits.h"
+#include "core/base/slots.h"
+#include "core/base/time.h"
+
+namespace lychgate::ring {
+
+class Timers {
+ public:
+  Timers(SlotTable& slots, Tick now);
+
+  // Arms in the list named by home. FIFO deadlines come in order; one that does not is served late,
+  // never early. REQUIRES: the slot has no timer; home is not kNone or kDue.
+  void arm(uint32_t slot, TimerHome home, Tick deadline);
+  // No effect without a timer.
+  void cancel(uint32_t slot);
+  // Moves what is due at now into the due list. Call once a turn, then drain with pop_due.
+  void advance(Tick now);
+  // The next due connection, its timer gone; nullopt when there is none.
+  std::optional<uint32_t> pop_due();
+  // When advance should be called again, rounded up to the grain; nullopt when nothing is armed.
+  // May be earlier than the first deadline for timers more than one wheel round away.
+  std::optional<Tick> next_wake() const;
+  uint32_t armed() const { return armed_; }
+
+ private:
+  struct List {
+    uint32_t head = kNoSlot;
+    uint32_t tail = kNoSlot;
+  };
+  List& list_of(const Slot& slot);
+  void append(List& list, uint32_t slot);
+  void unlink(List& list, uint32_t slot);
+  void make_due(List& from, uint32_t slot);
+  void advance_wheel(Tick now);
+  std::optional<Tick> next_bucket() const;
+
+  SlotTable& slots_;
+  std::array<List, 3> fifos_;  // kEarlyLook, kGreetWait, kLinger
+  List due_;
+  std::vector<List> wheel_;
+  std::array<uint64_t, kWheelBuckets / 64> occupied_{};
+  uint32_t cursor_;  // wheel time up to which buckets were visited, in grains
+  uint32_t armed_ = 0;
+};
+
+}  // namespace lychgate::ring

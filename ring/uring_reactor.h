@@ -1,0 +1,79 @@
+// The real reactor: one io_uring with SINGLE_ISSUER and DEFER_TASKRUN, a sparse table of direct
+// descriptors and one provided-buffer ring. Made and used by one task only.
+
+#pragma once
+
+#include <memory>
+
+#include "ring/features.h"
+#include "ring/reactor.h"
+
+namespace lychgate::ring {
+
+struct ReactorOptions {
+  uint32_t slots = kSlotsMin;        // size of the direct-descriptor table, <= RLIMIT_NOFILE
+  uint32_t buffers = kRelayBuffers;  // a power of two up to 32768
+  uint32_t buffer_bytes = kRelayBufferBytes;
+  uint32_t submission_entries = kSubmissionEntries;
+  uint32_t completion_entries = kCompletionEntries;
+};
+
+// How often a bound of the ring was reached; read by the shard into its counters.
+struct ReactorStats {
+  uint64_t submit_full = 0;          // submission queue full, submitted in the middle of a turn
+  uint64_t completion_overflow = 0;  // the kernel had to keep completions aside
+};
+
+class UringReactor : public Reactor {
+ public:
+  // Errors: kUnavailable for a refused ring, kOsError for limits that are too small (with what is
+  // needed).
+  static Result<std::unique_ptr<UringReactor>> create(const ReactorOptions& options);
+  ~UringReactor() override;
+  UringReactor(const UringReactor&) = delete;
+  UringReactor& operator=(const UringReactor&) = delete;
+
+  void poll_listener(int fd, OpTag tag) override;
+  void accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) override;
+  void poll_fd(int fd, OpTag tag) override;
+  void cancel_fd(int fd, OpTag tag) override;
+  void write_fd(int fd, std::span<const char> bytes, OpTag tag) override;
+  void send_fd(int fd, std::span<const char> datagram, OpTag tag) override;
+  void close_fd(int fd) override;
+
+  void peek(uint32_t slot, std::span<char> into, OpTag tag) override;
+  void discard(uint32_t slot, OpTag tag) override;
+  void receive_multishot(uint32_t slot, OpTag tag) override;
+  void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) override;
+  void shutdown_write(uint32_t slot, OpTag tag) override;
+  void close(uint32_t slot, OpTag tag) override;
+  void cancel(uint32_t slot, OpTag tag) override;
+  void poll(uint32_t slot, Readiness what, OpTag tag) override;
+  void install(uint32_t slot, OpTag tag) override;
+  void open_socket(int family, OpTag tag) override;
+  void set_nodelay(uint32_t slot, OpTag tag) override;
+  void connect(uint32_t slot, const SocketAddress& to, OpTag tag) override;
+  void send_descriptor(uint32_t slot, DescriptorMessage& message, OpTag tag) override;
+
+  Result<PipePair> make_pipe() override;
+  ssize_t splice(int from, int to, size_t bytes_max) override;
+  void set_nonblocking(int fd) override;
+  Endpoint local_endpoint(int fd) override;
+
+  std::span<const char> buffer(uint16_t id) const override;
+  void give_back(uint16_t id) override;
+  std::span<const Completion> turn(std::optional<milliseconds> wait) override;
+
+  const ReactorStats& stats() const { return stats_; }
+  // The ring's own descriptor, for tests of what must not be done with it.
+  int ring_fd() const;
+
+ private:
+  struct Kernel;  // everything of liburing
+  explicit UringReactor(std::unique_ptr<Kernel> kernel);
+
+  std::unique_ptr<Kernel> kernel_;
+  ReactorStats stats_;
+};
+
+}  // namespace lychgate::ring
