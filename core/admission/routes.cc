@@ -1,0 +1,30 @@
+// Conditions of a route are joined by "and"; the networks of one condition by "or".
+
+#include "core/admission/routes.h"
+
+#include <algorithm>
+
+#include "core/base/slots.h"
+
+namespace lychgate::admission {
+namespace {
+
+bool holds(const config::Condition& when, const RouteFacts& facts) {
+  const bool allowlisted = (facts.evidence & kAllowlisted) != 0;
+  if (when.allowlisted && *when.allowlisted != allowlisted) return false;
+  if (when.listener && *when.listener != facts.listener) return false;
+  if (when.networks.empty()) return true;
+  return std::any_of(when.networks.begin(), when.networks.end(),
+                     [&](const Network& network) { return network.contains(facts.address); });
+}
+
+}  // namespace
+
+std::optional<uint32_t> choose_route(const RouteFacts& facts, const config::Config& config) {
+  for (uint32_t i = 0; i < config.routes.size(); ++i) {
+    if (holds(config.routes[i].when, facts)) return i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace lychgate::admission

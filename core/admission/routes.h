@@ -1,0 +1,23 @@
+// Which route an approved client takes: the first whose conditions all hold.
+// Chooses no backend and knows no pool: the answer is an index into Config::routes.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "core/base/address.h"
+#include "core/config/config.h"
+
+namespace lychgate::admission {
+
+struct RouteFacts {
+  uint16_t evidence = 0;  // bits of lychgate::Evidence
+  IpAddress address;
+  uint8_t listener = 0;  // index into Config::listens
+};
+
+// nullopt when no route matches: the client hears 421.
+std::optional<uint32_t> choose_route(const RouteFacts& facts, const config::Config& config);
+
+}  // namespace lychgate::admission

@@ -1,0 +1,44 @@
+// The order of the questions; the tests themselves are rows of the registry.
+
+#include "core/admission/verdict.h"
+
+#include "core/admission/registry.h"
+
+namespace lychgate::admission {
+
+using smtp::ReplyId;
+
+Verdict apply_action(config::Action action, const FailedTest& test) {
+  switch (action) {
+    case config::Action::kIgnore:
+      break;
+    case config::Action::kEnforce:
+      return {Decision::kRefuse, test.reason, test.refuse};
+    case config::Action::kDrop:
+      return {Decision::kDrop, test.reason, test.drop};
+  }
+  return {};
+}
+
+Verdict judge(const Facts& facts, const config::Config& config) {
+  if (facts.has(kAddressFull)) {
+    return {Decision::kBusy, Reason::kAddressFull, ReplyId::kTooManyConnections};
+  }
+  if (facts.has(kShardFull)) {
+    return {Decision::kBusy, Reason::kShardFull, ReplyId::kScreeningPortsBusy};
+  }
+  if (facts.has(kHostFull)) {
+    return {Decision::kBusy, Reason::kHostFull, ReplyId::kScreeningPortsBusy};
+  }
+  if (facts.has(kHungUp)) return {Decision::kGone, Reason::kHungUp, std::nullopt};
+  if (facts.has(kAllowlisted)) return {Decision::kPass, Reason::kAllowlisted, std::nullopt};
+  Verdict out;
+  for (const AdmissionTest& test : kAdmissionTests) {
+    const Verdict verdict = test.judge(facts, config);
+    if (verdict.decision == Decision::kDrop) return verdict;
+    if (verdict.decision != Decision::kPass) out = verdict;
+  }
+  return out;
+}
+
+}  // namespace lychgate::admission

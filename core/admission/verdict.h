@@ -1,0 +1,63 @@
+// What becomes of a client, as a value: a pure function of the evidence and the configuration.
+// Nothing here knows of sockets, time or logs, so every verdict can be explained again later.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "core/base/slots.h"
+#include "core/config/config.h"
+#include "core/smtp/replies.h"
+
+namespace lychgate::admission {
+
+// All that a verdict may depend on, besides the configuration.
+struct Facts {
+  uint16_t evidence = 0;  // bits of lychgate::Evidence
+
+  bool has(Evidence bit) const { return (evidence & bit) != 0; }
+};
+
+enum class Decision : uint8_t {
+  kPass,    // goes on to routing
+  kRefuse,  // hears the 550 in the greeting
+  kDrop,    // hears the 521 and is closed at once
+  kBusy,    // hears the 421: over a limit
+  kGone,    // closed its side; there is nobody to answer
+};
+
+// Why, in the order in which judge() asks.
+enum class Reason : uint8_t {
+  kAddressFull,
+  kShardFull,
+  kHostFull,
+  kHungUp,
+  kAllowlisted,
+  kDenylisted,
+  kSpokeEarly,
+  kClean,  // nothing spoke against the client
+};
+
+struct Verdict {
+  Decision decision = Decision::kPass;
+  Reason reason = Reason::kClean;
+  std::optional<smtp::ReplyId> reply;  // set unless the decision is kPass or kGone
+
+  bool operator==(const Verdict&) const = default;
+};
+
+// What a failed test answers under each action; `ignore` lets the client go on.
+struct FailedTest {
+  Reason reason;
+  smtp::ReplyId refuse;  // the 550
+  smtp::ReplyId drop;    // the 521
+};
+Verdict apply_action(config::Action action, const FailedTest& test);
+
+// Limits come first, before the access list, as in postscreen: who is over a limit hears 421 even
+// when allowlisted. Then hang-up, allowlist, and the tests in registry order: the first `drop`
+// ends it, else the last `enforce` names the reply.
+Verdict judge(const Facts& facts, const config::Config& config);
+
+}  // namespace lychgate::admission
