@@ -1,5 +1,5 @@
-// FIFO and wheel over links in the slots. Wheel time is the tick divided by the 10 ms grain,
-// rounded up at arming, so that a bucket is only visited when its deadlines are past.
+// FIFO and wheel over links in the slots. A deadline belongs to the bucket whose turn comes at or
+// after it, so that a bucket is only visited when its deadlines of this round are past.
 
 #include "ring/timers.h"
 
@@ -9,16 +9,18 @@
 #include "core/base/check.h"
 
 namespace lychgate::ring {
-namespace {
-
-uint32_t grains_up(Tick tick) {
-  return tick / kTimerGrainMs + (tick % kTimerGrainMs != 0 ? 1 : 0);
-}
-
-}  // namespace
 
 Timers::Timers(SlotTable& slots, Tick now)
-    : slots_(slots), wheel_(kWheelBuckets), cursor_(now / kTimerGrainMs) {}
+    : slots_(slots), wheel_(kWheelBuckets), visited_(now - now % kTimerGrainMs) {}
+
+uint32_t Timers::grains_ahead(Tick deadline) const {
+  if (tick_reached(visited_, deadline)) return 0;
+  return (deadline - visited_ + kTimerGrainMs - 1) / kTimerGrainMs;
+}
+
+uint32_t Timers::bucket_of(Tick deadline) const {
+  return (cursor_ + grains_ahead(deadline)) % kWheelBuckets;
+}
 
 Timers::List& Timers::list_of(const Slot& slot) {
   switch (slot.timer_home) {
@@ -29,7 +31,7 @@ Timers::List& Timers::list_of(const Slot& slot) {
     case TimerHome::kLinger:
       return fifos_[2];
     case TimerHome::kWheel:
-      return wheel_[grains_up(slot.timer.deadline) % kWheelBuckets];
+      return wheel_[bucket_of(slot.timer.deadline)];
     case TimerHome::kDue:
       return due_;
     case TimerHome::kNone:
@@ -61,13 +63,12 @@ void Timers::arm(uint32_t index, TimerHome home, Tick deadline) {
   LYCH_CHECK(slot.timer_home == TimerHome::kNone);
   LYCH_CHECK(home != TimerHome::kNone && home != TimerHome::kDue);
   // A wheel deadline in a bucket already visited would wait a whole round.
-  const Tick visited = cursor_ * kTimerGrainMs;
-  if (home == TimerHome::kWheel && tick_reached(visited, deadline)) deadline = visited + 1;
+  if (home == TimerHome::kWheel && tick_reached(visited_, deadline)) deadline = visited_ + 1;
   slot.timer_home = home;
   slot.timer.deadline = deadline;
   append(list_of(slot), index);
   if (home == TimerHome::kWheel) {
-    const uint32_t bucket = grains_up(deadline) % kWheelBuckets;
+    const uint32_t bucket = bucket_of(deadline);
     occupied_[bucket / 64] |= uint64_t{1} << (bucket % 64);
   }
   ++armed_;
@@ -77,8 +78,13 @@ void Timers::cancel(uint32_t index) {
   Slot& slot = slots_[index];
   if (slot.timer_home == TimerHome::kNone) return;
   unlink(list_of(slot), index);
+  if (slot.timer_home == TimerHome::kWheel) forget_if_empty(bucket_of(slot.timer.deadline));
   slot.timer_home = TimerHome::kNone;
   --armed_;
+}
+
+void Timers::forget_if_empty(uint32_t bucket) {
+  if (wheel_[bucket].head == kNoSlot) occupied_[bucket / 64] &= ~(uint64_t{1} << (bucket % 64));
 }
 
 void Timers::make_due(List& from, uint32_t index) {
@@ -97,12 +103,11 @@ void Timers::advance(Tick now) {
 }
 
 void Timers::advance_wheel(Tick now) {
-  const uint32_t target = now / kTimerGrainMs;
+  if (!tick_reached(now, visited_)) return;
+  const uint32_t grains = (now - visited_) / kTimerGrainMs;
   // After a long sleep one round visits every bucket; more would visit them again.
-  if (target - cursor_ > kWheelBuckets) cursor_ = target - kWheelBuckets;
-  while (cursor_ != target) {
-    ++cursor_;
-    const uint32_t bucket = cursor_ % kWheelBuckets;
+  for (uint32_t step = 1; step <= std::min(grains, kWheelBuckets); ++step) {
+    const uint32_t bucket = (cursor_ + step) % kWheelBuckets;
     if ((occupied_[bucket / 64] >> (bucket % 64) & 1) == 0) continue;
     List& list = wheel_[bucket];
     for (uint32_t index = list.head; index != kNoSlot;) {
@@ -110,8 +115,10 @@ void Timers::advance_wheel(Tick now) {
       if (tick_reached(now, slots_[index].timer.deadline)) make_due(list, index);
       index = next;
     }
-    if (list.head == kNoSlot) occupied_[bucket / 64] &= ~(uint64_t{1} << (bucket % 64));
+    forget_if_empty(bucket);
   }
+  cursor_ = (cursor_ + grains) % kWheelBuckets;
+  visited_ += grains * kTimerGrainMs;
 }
 
 std::optional<uint32_t> Timers::pop_due() {
@@ -121,7 +128,7 @@ std::optional<uint32_t> Timers::pop_due() {
   return index;
 }
 
-std::optional<Tick> Timers::next_bucket() const {
+std::optional<uint32_t> Timers::next_occupied() const {
   // Bits are scanned a word at a time from the bucket after the cursor, once around.
   const uint32_t start = (cursor_ + 1) % kWheelBuckets;
   for (uint32_t step = 0; step <= kWheelBuckets / 64; ++step) {
@@ -131,23 +138,21 @@ std::optional<Tick> Timers::next_bucket() const {
     if (step == kWheelBuckets / 64) bits &= (uint64_t{1} << (start % 64)) - 1;
     if (bits == 0) continue;
     const uint32_t bucket = word * 64 + static_cast<uint32_t>(std::countr_zero(bits));
-    const uint32_t distance = (bucket - start) % kWheelBuckets + 1;
-    return (cursor_ + distance) * kTimerGrainMs;
+    return (bucket - start) % kWheelBuckets + 1;
   }
   return std::nullopt;
 }
 
 std::optional<Tick> Timers::next_wake() const {
-  std::optional<Tick> wake = next_bucket();
-  const auto consider = [&wake](Tick deadline) {
-    const Tick rounded = grains_up(deadline) * kTimerGrainMs;
-    if (!wake || tick_reached(*wake, rounded)) wake = rounded;
-  };
-  if (due_.head != kNoSlot) return cursor_ * kTimerGrainMs;
+  if (due_.head != kNoSlot) return visited_;
+  std::optional<uint32_t> grains = next_occupied();
   for (const List& fifo : fifos_) {
-    if (fifo.head != kNoSlot) consider(slots_[fifo.head].timer.deadline);
+    if (fifo.head == kNoSlot) continue;
+    const uint32_t ahead = grains_ahead(slots_[fifo.head].timer.deadline);
+    grains = std::min(grains.value_or(ahead), ahead);
   }
-  return wake;
+  if (!grains) return std::nullopt;
+  return visited_ + *grains * kTimerGrainMs;
 }
 
 }  // namespace lychgate::ring

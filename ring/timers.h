@@ -43,14 +43,21 @@ class Timers {
   void unlink(List& list, uint32_t slot);
   void make_due(List& from, uint32_t slot);
   void advance_wheel(Tick now);
-  std::optional<Tick> next_bucket() const;
+  // Grains from the last visited bucket to the one a deadline belongs to; 0 when it is past.
+  uint32_t grains_ahead(Tick deadline) const;
+  uint32_t bucket_of(Tick deadline) const;
+  void forget_if_empty(uint32_t bucket);
+  std::optional<uint32_t> next_occupied() const;
 
   SlotTable& slots_;
   std::array<List, 3> fifos_;  // kEarlyLook, kGreetWait, kLinger
   List due_;
   std::vector<List> wheel_;
   std::array<uint64_t, kWheelBuckets / 64> occupied_{};
-  uint32_t cursor_;  // wheel time up to which buckets were visited, in grains
+  // The bucket visited last and the tick at which its turn came. Kept as a pair because the wrap of
+  // the tick (49 days) is no multiple of the grain: a bucket number taken from the tick would jump.
+  uint32_t cursor_ = 0;
+  Tick visited_;
   uint32_t armed_ = 0;
 };
 
