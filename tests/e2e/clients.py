@@ -80,6 +80,10 @@ class Client:
             pass
         return data.decode(errors="replace")
 
+    def seconds(self):
+        """Since just before connect."""
+        return time.monotonic() - self.started
+
     def hang_up(self):
         self.socket.close()
 

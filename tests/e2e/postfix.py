@@ -171,20 +171,20 @@ class Postfix:
         """A position in the log, for clients_since."""
         return os.path.getsize(self.log_path)
 
-    def clients_since(self, mark, face):
-        """(address, port) of every client the smtpd named postfix/`face` logged since a mark."""
+    def log_since(self, mark):
         with open(self.log_path, "rb") as f:
             f.seek(mark)
-            text = f.read().decode(errors="replace")
+            return f.read().decode(errors="replace")
+
+    def clients_since(self, mark, face):
+        """(address, port) of every client the smtpd named postfix/`face` logged since a mark."""
         pattern = rf"postfix/{face}/smtpd\[\d+\]: connect from \S*\[([0-9.]+)\]:(\d+)"
-        return [(address, int(port)) for address, port in re.findall(pattern, text)]
+        return [(address, int(port)) for address, port in re.findall(pattern, self.log_since(mark))]
 
     def trouble_since(self, mark):
         """Warnings, fatal errors and panics logged since a mark."""
-        with open(self.log_path, "rb") as f:
-            f.seek(mark)
-            lines = f.read().decode(errors="replace").splitlines()
-        return [line for line in lines if re.search(r": (warning|fatal|panic|error):", line)]
+        return [line for line in self.log_since(mark).splitlines()
+                if re.search(r": (warning|fatal|panic|error):", line)]
 
     def delivered(self, box):
         """Paths of the messages in one mailbox."""

@@ -100,7 +100,7 @@ def main():
     skipped = len(result.skipped)
     passed = max(result.testsRun - failed - skipped, 0)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not tests else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Scratch directories, free ports, waiting and process bookkeeping: what every end-to-end test needs.
+"""Scratch directories, free ports, waiting, process bookkeeping: what every test here needs.
 
 Owns: the naming of temporary directories and their removal, the scale of heavy tests, the
 environment mark by which processes started here are found again. Knows nothing of SMTP, Postfix

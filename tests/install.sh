@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Installs the Debian packages lychgate needs: bash tests/install.sh build|tidy|all
+# Owns the package lists. Asks apt only when something is missing, starts no service (a policy-rc.d
+# of its own, put back afterwards) and stops none.
+set -euo pipefail
+
+build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev libmimalloc-dev libfmt-dev
+  libtomlplusplus-dev libcli11-dev libexpected-dev libgtest-dev libgmock-dev libbenchmark-dev
+  ccache git python3)
+tidy=(clang clang-tidy)
+tests=(postfix swaks haproxy procps util-linux)
+
+case "${1:-all}" in
+  build) wanted=("${build[@]}") ;;
+  tidy) wanted=("${build[@]}" "${tidy[@]}") ;;
+  all) wanted=("${build[@]}" "${tests[@]}") ;;
+  *) echo "usage: bash tests/install.sh build|tidy|all" >&2; exit 64 ;;
+esac
+
+missing=()
+for package in "${wanted[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+as_root=()
+if ((EUID != 0)); then
+  command -v sudo >/dev/null || { echo "missing ${missing[*]}: install them as root" >&2; exit 77; }
+  as_root=(sudo)
+fi
+echo "installing ${missing[*]}"
+
+# invoke-rc.d asks this file before it starts anything a package brings; 101 means no.
+policy=/usr/sbin/policy-rc.d
+kept=
+put_back() {
+  "${as_root[@]}" rm -f "$policy"
+  [[ -z $kept ]] || "${as_root[@]}" mv "$kept" "$policy"
+}
+if [[ -e $policy || -L $policy ]]; then
+  kept=$policy.before-lychgate
+  "${as_root[@]}" mv "$policy" "$kept"
+fi
+trap put_back EXIT
+printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+"${as_root[@]}" chmod 755 "$policy"
+
+# Left to itself the package would configure a mail server; the tests bring their own configuration.
+if [[ " ${missing[*]} " == *" postfix "* ]]; then
+  echo 'postfix postfix/main_mailer_type select No configuration' |
+    "${as_root[@]}" debconf-set-selections
+fi
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -q -y --no-install-recommends "${missing[@]}"
