@@ -14,6 +14,8 @@
 
 #include "core/base/address.h"
 
+#include "core/admission/interval_table.h"
+
 namespace lychgate::admission {
 
 enum class AccessResult : uint8_t {
@@ -27,26 +29,31 @@ struct AccessProblem {
   std::string text;
 };
 
-// As many bad lines are reported at once; one more problem then tells how many there were.
+// As many bad lines are reported at once; one more problem then tells how many were left out.
 inline constexpr size_t kAccessProblemsMax = 100;
-// More rules than this are refused: the index of a rule has 30 bits beside its result.
+// More rules than this are refused: ten times what the largest published lists have. The index of
+// a rule must leave room for its result in 32 bits.
 inline constexpr size_t kAccessRulesMax = size_t{1} << 24;
+static_assert(kAccessRulesMax <= size_t{1} << (32 - kIntervalValueBits));
 
 class AccessList {
  public:
   // An empty list: every client is kDunno.
-  AccessList();
+  AccessList() = default;
 
   static tl::expected<AccessList, std::vector<AccessProblem>> parse(std::string_view text);
 
   // The first matching rule in file order, as Postfix does; not the longest prefix.
   AccessResult lookup(const IpAddress& address) const;
 
-  // Rules read, without comments, `if` and `endif`.
+  // Rules read, not counting comments, `if` and `endif`.
   size_t rules() const { return rules_; }
-  size_t bytes() const;
+  // Memory of the table.
+  size_t bytes() const { return v4_.bytes() + v6_.bytes(); }
 
  private:
+  IntervalTable<Key32> v4_;
+  IntervalTable<Key128> v6_;
   size_t rules_ = 0;
 };
 

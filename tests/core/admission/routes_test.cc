@@ -1,0 +1,73 @@
+// Routes as tables: the first whose conditions all hold, or none.
+
+#include "core/admission/routes.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/base/slots.h"
+
+namespace lychgate::admission {
+namespace {
+
+config::Route route(config::Condition when) {
+  config::Route out;
+  out.when = std::move(when);
+  return out;
+}
+
+Network network(const char* text) {
+  return Network::parse(text).value();
+}
+
+// 0: allowlisted; 1: two networks on listener 1; 2: a network; 3: not allowlisted on listener 2.
+config::Config example() {
+  config::Config config;
+  config.routes.push_back(route({.allowlisted = true, .networks = {}, .listener = {}}));
+  config.routes.push_back(route({.allowlisted = {},
+                                 .networks = {network("192.0.2.0/24"), network("2001:db8::/32")},
+                                 .listener = 1}));
+  config.routes.push_back(
+      route({.allowlisted = {}, .networks = {network("192.0.2.128/25")}, .listener = {}}));
+  config.routes.push_back(route({.allowlisted = false, .networks = {}, .listener = 2}));
+  return config;
+}
+
+TEST(Routes, AreTakenInOrder) {
+  struct Row {
+    const char* what;
+    int evidence;
+    const char* address;
+    uint8_t listener;
+    std::optional<uint32_t> want;
+  };
+  const Row rows[] = {
+      {"allowlisted takes the first route", kAllowlisted, "192.0.2.1", 1, 0},
+      {"network and listener both hold", 0, "192.0.2.1", 1, 1},
+      {"the second network of the same route", 0, "2001:db8::1", 1, 1},
+      {"right network, wrong listener: goes on to a later route", 0, "192.0.2.129", 0, 2},
+      {"right listener, wrong network: no route", 0, "198.51.100.1", 1, std::nullopt},
+      {"the earlier of two matching routes", 0, "192.0.2.129", 1, 1},
+      {"allowlisted = false holds for everybody else", kWaited, "198.51.100.1", 2, 3},
+      {"nothing matches", 0, "198.51.100.1", 0, std::nullopt},
+  };
+  const config::Config config = example();
+  for (const Row& row : rows) {
+    const RouteFacts facts{static_cast<uint16_t>(row.evidence),
+                           IpAddress::parse(row.address).value(), row.listener};
+    EXPECT_EQ(choose_route(facts, config), row.want) << row.what;
+  }
+}
+
+TEST(Routes, WithoutConditionsMatchAlways) {
+  config::Config config;
+  EXPECT_EQ(choose_route({}, config), std::nullopt) << "no route at all";
+  config.routes.emplace_back();
+  EXPECT_EQ(choose_route({}, config), 0U);
+}
+
+}  // namespace
+}  // namespace lychgate::admission

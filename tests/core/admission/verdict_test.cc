@@ -1,0 +1,136 @@
+// The verdict as a table: evidence and actions in, decision, reason and reply out.
+
+#include "core/admission/verdict.h"
+
+#include <gtest/gtest.h>
+
+namespace lychgate::admission {
+namespace {
+
+using config::Action;
+using smtp::ReplyId;
+
+struct Row {
+  const char* what;
+  int evidence;
+  Action reject = Action::kEnforce;
+  Action pregreet = Action::kEnforce;
+  Verdict want;
+};
+
+const Row kRows[] = {
+    {.what = "a client without evidence passes",
+     .evidence = 0,
+     .want = {Decision::kPass, Reason::kClean, {}}},
+    {.what = "a client that served the wait passes",
+     .evidence = kWaited | kTeased | kLookedEarly,
+     .want = {Decision::kPass, Reason::kClean, {}}},
+    {.what = "over the limit of its address it hears 421 4.7.0",
+     .evidence = kAddressFull,
+     .want = {Decision::kBusy, Reason::kAddressFull, ReplyId::kTooManyConnections}},
+    {.what = "over the limit of the shard it hears that the screening ports are busy",
+     .evidence = kShardFull,
+     .want = {Decision::kBusy, Reason::kShardFull, ReplyId::kScreeningPortsBusy}},
+    {.what = "over the limit of the host it hears the same",
+     .evidence = kHostFull,
+     .want = {Decision::kBusy, Reason::kHostFull, ReplyId::kScreeningPortsBusy}},
+    {.what = "of all limits the one of the address names the reply",
+     .evidence = kAddressFull | kShardFull | kHostFull,
+     .want = {Decision::kBusy, Reason::kAddressFull, ReplyId::kTooManyConnections}},
+    {.what = "of shard and host the shard is named",
+     .evidence = kShardFull | kHostFull,
+     .want = {Decision::kBusy, Reason::kShardFull, ReplyId::kScreeningPortsBusy}},
+    {.what = "limits come before the access list, even for an allowlisted client",
+     .evidence = kAllowlisted | kHostFull,
+     .want = {Decision::kBusy, Reason::kHostFull, ReplyId::kScreeningPortsBusy}},
+    {.what = "a client that hung up is gone, whatever else it did",
+     .evidence = kHungUp | kSpokeEarly | kDenylisted,
+     .want = {Decision::kGone, Reason::kHungUp, {}}},
+    {.what = "an allowlisted client that hung up is gone too",
+     .evidence = kHungUp | kAllowlisted,
+     .want = {Decision::kGone, Reason::kHungUp, {}}},
+    {.what = "an allowlisted client passes at once",
+     .evidence = kAllowlisted,
+     .want = {Decision::kPass, Reason::kAllowlisted, {}}},
+    {.what = "an allowlisted client is not tested for pregreet",
+     .evidence = kAllowlisted | kSpokeEarly,
+     .pregreet = Action::kDrop,
+     .want = {Decision::kPass, Reason::kAllowlisted, {}}},
+    {.what = "denylisted, ignore: it passes",
+     .evidence = kDenylisted,
+     .reject = Action::kIgnore,
+     .want = {Decision::kPass, Reason::kClean, {}}},
+    {.what = "denylisted, ignore: the other tests go on",
+     .evidence = kDenylisted | kSpokeEarly,
+     .reject = Action::kIgnore,
+     .want = {Decision::kRefuse, Reason::kSpokeEarly, ReplyId::kRefuseProtocol}},
+    {.what = "denylisted, enforce: 550 5.3.2",
+     .evidence = kDenylisted,
+     .want = {Decision::kRefuse, Reason::kDenylisted, ReplyId::kRefuseService}},
+    {.what = "denylisted, drop: 521 5.3.2",
+     .evidence = kDenylisted,
+     .reject = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kDenylisted, ReplyId::kDropService}},
+    {.what = "pregreet, ignore: it passes",
+     .evidence = kSpokeEarly,
+     .pregreet = Action::kIgnore,
+     .want = {Decision::kPass, Reason::kClean, {}}},
+    {.what = "pregreet, enforce: 550 5.5.1",
+     .evidence = kSpokeEarly,
+     .want = {Decision::kRefuse, Reason::kSpokeEarly, ReplyId::kRefuseProtocol}},
+    {.what = "pregreet, drop: 521 5.5.1",
+     .evidence = kSpokeEarly,
+     .pregreet = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kSpokeEarly, ReplyId::kDropProtocol}},
+    {.what = "of two enforced tests the last one names the reply",
+     .evidence = kDenylisted | kSpokeEarly,
+     .want = {Decision::kRefuse, Reason::kSpokeEarly, ReplyId::kRefuseProtocol}},
+    {.what = "a drop wins over an enforce that comes later",
+     .evidence = kDenylisted | kSpokeEarly,
+     .reject = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kDenylisted, ReplyId::kDropService}},
+    {.what = "a drop wins over an enforce that came earlier",
+     .evidence = kDenylisted | kSpokeEarly,
+     .pregreet = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kSpokeEarly, ReplyId::kDropProtocol}},
+    {.what = "of two drops the first ends it, as it would have at the door",
+     .evidence = kDenylisted | kSpokeEarly,
+     .reject = Action::kDrop,
+     .pregreet = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kDenylisted, ReplyId::kDropService}},
+    {.what = "an ignored test does not take back an earlier refusal",
+     .evidence = kDenylisted | kSpokeEarly,
+     .pregreet = Action::kIgnore,
+     .want = {Decision::kRefuse, Reason::kDenylisted, ReplyId::kRefuseService}},
+};
+
+TEST(Verdict, FollowsTheEvidence) {
+  for (const Row& row : kRows) {
+    config::Config config;
+    config.access.reject = row.reject;
+    config.greet.pregreet = row.pregreet;
+    const Facts facts{static_cast<uint16_t>(row.evidence)};
+    EXPECT_EQ(judge(facts, config), row.want) << row.what;
+  }
+}
+
+// Whatever the evidence and the actions: a reply exactly when there is somebody to answer.
+TEST(Verdict, HasAReplyExactlyWhenTheClientHearsOne) {
+  const Action actions[] = {Action::kIgnore, Action::kEnforce, Action::kDrop};
+  for (const Action reject : actions) {
+    for (const Action pregreet : actions) {
+      config::Config config;
+      config.access.reject = reject;
+      config.greet.pregreet = pregreet;
+      for (uint16_t evidence = 0; evidence < (kLookedEarly << 1); ++evidence) {
+        const Verdict verdict = judge(Facts{evidence}, config);
+        const bool silent =
+            verdict.decision == Decision::kPass || verdict.decision == Decision::kGone;
+        ASSERT_EQ(verdict.reply.has_value(), !silent) << "evidence " << evidence;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lychgate::admission

@@ -1,0 +1,85 @@
+// Replies of the greeting phase: exact bytes, form of every row, and the teaser line.
+
+#include "core/smtp/replies.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace lychgate::smtp {
+namespace {
+
+TEST(Replies, HaveTheWordsOfPostscreen) {
+  struct Row {
+    const char* what;
+    ReplyId id;
+    std::string_view want;
+  };
+  const Row rows[] = {
+      {"too many clients of one address", ReplyId::kTooManyConnections,
+       "421 4.7.0 Error: too many connections\r\n"},
+      {"no backend took the client", ReplyId::kServerPortsBusy,
+       "421 4.3.2 All server ports are busy\r\n"},
+      {"the shard or the host is full", ReplyId::kScreeningPortsBusy,
+       "421 4.3.2 All screening ports are busy\r\n"},
+      {"the gate is stopping", ReplyId::kShuttingDown, "421 4.3.2 Service shutting down\r\n"},
+      {"pregreet, enforce", ReplyId::kRefuseProtocol, "550 5.5.1 Protocol error\r\n"},
+      {"pregreet, drop", ReplyId::kDropProtocol, "521 5.5.1 Protocol error\r\n"},
+      {"denylisted, enforce", ReplyId::kRefuseService,
+       "550 5.3.2 Service currently unavailable\r\n"},
+      {"denylisted, drop", ReplyId::kDropService, "521 5.3.2 Service currently unavailable\r\n"},
+  };
+  EXPECT_EQ(std::size(rows), kReplyCount);
+  for (const Row& row : rows) EXPECT_EQ(reply_bytes(row.id), row.want) << row.what;
+}
+
+TEST(Replies, AreWholeLinesWithinTheLimit) {
+  for (size_t i = 0; i < kReplyCount; ++i) {
+    const auto id = static_cast<ReplyId>(i);
+    const std::string_view line = reply_bytes(id);
+    EXPECT_LE(line.size(), kReplyLineMax) << line;
+    EXPECT_TRUE(line.ends_with("\r\n")) << line;
+    EXPECT_EQ(line.find('\n'), line.size() - 1) << "one line only: " << line;
+    // The class of the code and of the enhanced code agree (RFC 2034 section 4).
+    EXPECT_EQ(line[0], line[4]) << line;
+    EXPECT_EQ(std::string(reply_text(id)) + "\r\n", line);
+  }
+}
+
+TEST(Teaser, IsBuiltFromTheBanner) {
+  struct Row {
+    const char* what;
+    std::string banner;
+    std::string hostname;
+    std::string want;
+  };
+  const Row rows[] = {
+      {"the default banner", "$hostname ESMTP", "mx.example.org", "220-mx.example.org ESMTP\r\n"},
+      {"no banner, no teaser", "", "mx.example.org", ""},
+      {"a banner without the mark is taken as it is", "mx ready", "other", "220-mx ready\r\n"},
+      {"every mark is replaced", "$hostname ($hostname)", "a", "220-a (a)\r\n"},
+      {"a mark at the end", "this is $hostname", "a", "220-this is a\r\n"},
+      {"a hostname is not searched for marks", "$hostname", "$hostname", "220-$hostname\r\n"},
+      {"a dollar alone is text", "$host 5$", "a", "220-$host 5$\r\n"},
+      {"bytes that could end the line or are not ASCII are masked", "a\r\n250 b\x01\xc3\xa9", "a",
+       "220-a??250 b???\r\n"},
+      {"a tab is allowed", "a\tb", "a", "220-a\tb\r\n"},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(teaser_line({.banner = row.banner, .hostname = row.hostname}), row.want) << row.what;
+  }
+}
+
+TEST(Teaser, IsCutAtTheLineLimit) {
+  const std::string name(300, 'h');
+  const std::string line =
+      teaser_line({.banner = "$hostname $hostname $hostname", .hostname = name});
+  EXPECT_EQ(line.size(), kReplyLineMax);
+  EXPECT_TRUE(line.ends_with("h\r\n"));
+  const std::string longest(kReplyLineMax - 6, 'x');
+  EXPECT_EQ(teaser_line({.banner = longest, .hostname = ""}), "220-" + longest + "\r\n");
+  EXPECT_EQ(teaser_line({.banner = longest + "y", .hostname = ""}), "220-" + longest + "\r\n");
+}
+
+}  // namespace
+}  // namespace lychgate::smtp
