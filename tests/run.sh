@@ -48,18 +48,20 @@ build() {
   cmake --build --preset "$1" >"$log" || { tail -n 60 "$log"; return 1; }
 }
 
-# attribute NAME: a number of the first element of ctest's JUnit report.
-attribute() { sed -n "1,/<testsuite/s/.* $1=\"\([0-9]*\)\".*/\1/p" "$report" | head -n 1; }
+# tests, failures and skipped of ctest's JUnit report; its own summary counts skipped as passed.
+report_counts() {
+  python3 -c 'import sys, xml.etree.ElementTree as tree
+suite = tree.parse(sys.argv[1]).getroot().attrib
+print(suite["tests"], suite["failures"], suite["skipped"])' "$report"
+}
 
 run_ctest() {
   local code=0 tests failures skips
   rm -f "$report"
-  # The report is read instead of ctest's own summary, which counts a skipped test as passed.
   ctest --test-dir "build/$preset" --output-on-failure --output-junit "$report" \
     ${only:+-R "$only"} || code=$?
   [[ -s $report ]] || { failed=$((failed + 1)); return 1; }
-  tr '\n\t' '  ' <"$report" >"$report.line" && mv "$report.line" "$report"
-  tests=$(attribute tests) failures=$(attribute failures) skips=$(attribute skipped)
+  read -r tests failures skips < <(report_counts)
   skipped=$((skipped + skips))
   failed=$((failed + failures))
   passed=$((passed + tests - failures - skips))
