@@ -166,7 +166,10 @@ void UringReactor::poll_listener(int fd, OpTag tag) {
 void UringReactor::accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) {
   io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
   peer.length = sizeof(peer.v6);
-  io_uring_prep_accept_direct(entry, listener_fd, &peer.any, &peer.length, 0, abi::kFileIndexAlloc);
+  io_uring_prep_accept(entry, listener_fd, &peer.any, &peer.length, 0);
+  // Not by io_uring_prep_accept_direct: that of liburing 2.3 adds one to the index, which makes a
+  // real descriptor of "any free slot".
+  entry->file_index = abi::kFileIndexAlloc;
   entry->ioprio |= abi::kAcceptDontwait;
   tag_entry(entry, tag);
 }
