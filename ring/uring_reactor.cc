@@ -275,9 +275,10 @@ void UringReactor::install(uint32_t slot, OpTag tag) {
 
 void UringReactor::open_socket(int family, OpTag tag) {
   io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  // A full unix backlog must answer -EAGAIN at once: without O_NONBLOCK connect would be punted
-  // to a worker thread and block there. A TCP connect needs the opposite: with O_NONBLOCK its
-  // -EINPROGRESS is final, without it the ring waits for the handshake.
+  // A full unix backlog must answer -EAGAIN at once. The kernel hands such a connect to a worker
+  // thread in any case (6.18); without O_NONBLOCK it would block there until the backlog has room.
+  // A TCP connect needs the opposite: with O_NONBLOCK its -EINPROGRESS is final, without it the
+  // ring waits for the handshake.
   const int type = SOCK_STREAM | (family == AF_UNIX ? SOCK_NONBLOCK : 0);
   io_uring_prep_socket_direct_alloc(entry, family, type, 0, 0);
   tag_entry(entry, tag);
@@ -360,15 +361,17 @@ void UringReactor::give_back(uint16_t id) {
 
 std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait) {
   io_uring& ring = kernel_->ring;
+  // Without a timeout liburing 2.3 goes back to waiting when a signal ends a wait that had also
+  // submitted something; "without limit" is therefore a limit that does not matter.
+  constexpr milliseconds kLongest = std::chrono::hours(24);
+  const milliseconds span = std::clamp(wait.value_or(kLongest), milliseconds(0), kLongest);
   __kernel_timespec limit{};
-  if (wait) {
-    limit.tv_sec = wait->count() / 1000;
-    limit.tv_nsec = wait->count() % 1000 * 1000000;
-  }
+  limit.tv_sec = span.count() / 1000;
+  limit.tv_nsec = span.count() % 1000 * 1000000;
   io_uring_cqe* first = nullptr;
   // Errors are -ETIME and -EINTR, both a normal end of the wait, or -EBUSY while completions that
   // overflowed are drained below.
-  io_uring_submit_and_wait_timeout(&ring, &first, 1, wait ? &limit : nullptr, nullptr);
+  io_uring_submit_and_wait_timeout(&ring, &first, 1, &limit, nullptr);
   if (io_uring_cq_has_overflow(&ring)) ++stats_.completion_overflow;
 
   kernel_->ready.clear();
