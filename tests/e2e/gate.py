@@ -7,6 +7,7 @@ and nothing of what a test wants to see.
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,21 +31,25 @@ class Gate:
     top:    text before the first table, for example 'shards = 2'
     body:   the tables of the test (greet, pool, route, limits, ...)
     access: text of the access list; None: no [access] table
-    listen: address to listen on
+    inherited: a listening socket to hand over as LISTEN_FDS does, on the address it has
+    owner:  the user the directory belongs to, for a gate that drops root
     """
 
-    def __init__(self, body, top="shards = 1", access=None, access_reject=None,
-                 listen="127.0.0.1"):
+    def __init__(self, body, top="shards = 1", access=None, access_reject=None, inherited=None,
+                 owner=None):
         self._scratch = ScratchDir("gate")
         self.dir = self._scratch.path
-        self.port = free_port()
-        self.target = (listen if listen != "0.0.0.0" else "127.0.0.1", self.port)
+        if owner is not None:
+            shutil.chown(self.dir, owner)
+        self._inherited = inherited
+        self.port = inherited.getsockname()[1] if inherited else free_port()
+        self.target = ("127.0.0.1", self.port)
         self.control = os.path.join(self.dir, "control.sock")
         self.log_path = os.path.join(self.dir, "gate.log")
         self._mark = f"LYCHGATE_E2E_GATE={self.dir}"
         self._daemon = None
         self.config = self._scratch.file(
-            "lychgate.toml", self._configuration(listen, top, body, access, access_reject))
+            "lychgate.toml", self._configuration(top, body, access, access_reject))
         try:
             self._start()
         except BaseException:
@@ -57,8 +62,8 @@ class Gate:
     def __exit__(self, *_):
         self.stop()
 
-    def _configuration(self, listen, top, body, access, access_reject):
-        text = f'{top}\n[[listen]]\nname = "door"\naddress = "{listen}:{self.port}"\n'
+    def _configuration(self, top, body, access, access_reject):
+        text = f'{top}\n[[listen]]\nname = "door"\naddress = "127.0.0.1:{self.port}"\n'
         text += f'[control]\nsocket = "{self.control}"\n[log]\ntarget = "file:{self.log_path}"\n'
         if access is not None:
             text += f'[access]\nfile = "{self._scratch.file("access.cidr", access)}"\n'
@@ -74,10 +79,19 @@ class Gate:
         name, value = self._mark.split("=", 1)
         with notify, open(self._scratch.file("stderr"), "wb") as stderr:
             self._daemon = subprocess.Popen(
-                [LYCHGATE, "run", "--config", self.config], start_new_session=True,
+                self._command(), start_new_session=True,
                 env=marked_environment(NOTIFY_SOCKET=path, **{name: value}),
+                pass_fds=[self._inherited.fileno()] if self._inherited else [],
                 preexec_fn=die_with_parent, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
             self._wait_ready(notify)
+
+    def _command(self):
+        command = [LYCHGATE, "run", "--config", self.config]
+        if self._inherited is None:
+            return command
+        # LISTEN_PID must be the daemon's own pid, which only exec keeps; descriptors begin at 3.
+        script = 'exec 3<&"$0"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+        return ["bash", "-c", script, str(self._inherited.fileno()), *command]
 
     def _wait_ready(self, notify):
         end = time.monotonic() + _READY_SECONDS
@@ -147,6 +161,13 @@ class Gate:
 
     def processes(self):
         return processes_marked(self._mark)
+
+    def kill_supervisor(self):
+        self._daemon.kill()
+        self._daemon.wait()
+
+    def wait_gone(self, seconds):
+        wait_until(lambda: not self.processes(), seconds, f"nobody is left: {self.processes()}")
 
     def stop(self, seconds=15):
         """SIGTERM to the daemon, then SIGKILL to whatever of it is left. Returns the exit code,

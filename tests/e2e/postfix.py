@@ -44,7 +44,7 @@ virtual_mailbox_limit = 0
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_peername_lookup = no
 smtpd_client_port_logging = yes
-smtpd_client_connection_count_limit = 0
+smtpd_client_connection_count_limit = 500
 smtpd_tls_security_level = none
 disable_dns_lookups = yes
 in_flow_delay = 0
@@ -182,9 +182,9 @@ class Postfix:
         return [(address, int(port)) for address, port in re.findall(pattern, self.log_since(mark))]
 
     def trouble_since(self, mark):
-        """Warnings, fatal errors and panics logged since a mark."""
+        """What any smtpd, and master about them, complained of since a mark."""
         return [line for line in self.log_since(mark).splitlines()
-                if re.search(r": (warning|fatal|panic|error):", line)]
+                if re.search(r"(smtpd|master)\[\d+\]: (warning|fatal|panic|error):", line)]
 
     def delivered(self, box):
         """Paths of the messages in one mailbox."""

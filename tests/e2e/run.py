@@ -86,6 +86,10 @@ def main():
     if chosen.list:
         print("\n".join(f"{test.id()}: {test.shortDescription()}" for test in tests))
         return 0
+    if not os.access(scratch.LYCHGATE, os.X_OK) and any("Alone" not in t.id() for t in tests):
+        print(f"{scratch.LYCHGATE} is missing: build it, or name a build folder by LYCHGATE_BUILD",
+              file=sys.stderr)
+        return 69
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     signal.signal(signal.SIGTERM, end_on_signal)

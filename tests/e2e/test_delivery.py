@@ -7,7 +7,7 @@ import unittest
 
 import mail
 import shared
-from gate import Gate, pool, route
+from gate import Gate, limits, pool, route
 from scratch import ScratchDir, note, scaled, wait_until
 
 # Size and count of the smtp-source runs; with 150 random and 20 swaks messages it makes 2,000.
@@ -35,11 +35,11 @@ class Delivery(unittest.TestCase):
             cls.postfix.clear("box10")
         return digests
 
-    def _deliver(self, box, block, face, pool_text, clients_seen=True):
+    def _deliver(self, box, block, face, pool_text):
         """Everything through one gate, then the comparison."""
         wanted = collections.Counter()
         mark = self.postfix.log_mark()
-        body = pool_text + route("out", "allowlisted = true")
+        body = limits(per_address=0) + pool_text + route("out", "allowlisted = true")
         with Gate(body, top="shards = 2", access="127.0.0.0/8 permit\n") as gate:
             for size, full_count in SIZES:
                 count = scaled(full_count, least=5)

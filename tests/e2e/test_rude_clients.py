@@ -53,7 +53,8 @@ class RudeClients(unittest.TestCase):
 
     def test_early_talker_ignored(self):
         """early talker, pregreet = ignore: served at the end, its early words not lost"""
-        with self._gate(pregreet="ignore") as gate, Client(gate.target, "127.31.0.3") as client:
+        with self._gate(pregreet="ignore", early_look="0s") as gate, \
+                Client(gate.target, "127.31.0.3") as client:
             client.send("NOOP\r\n")
             self.assertTrue(client.reply().endswith("220 sink ESMTP\r\n"))
             self.assertEqual("250 ok\r\n", client.reply())
