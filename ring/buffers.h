@@ -30,6 +30,11 @@ class BufferLease {
   explicit operator bool() const { return reactor_ != nullptr; }
   std::span<const char> bytes() const { return reactor_->buffer(id_).first(bytes_); }
   uint32_t size() const { return bytes_; }
+  // Hands the buffer over: whoever keeps the number now gives it back. REQUIRES: a lease.
+  uint16_t keep() {
+    reactor_ = nullptr;
+    return id_;
+  }
   void release() {
     if (reactor_ != nullptr) std::exchange(reactor_, nullptr)->give_back(id_);
   }

@@ -81,6 +81,8 @@ class Reactor {
   // REQUIRES: nothing in flight for the slot, else the peer would see nothing (measured).
   virtual void close(uint32_t slot, OpTag tag) = 0;
   virtual void cancel(uint32_t slot, OpTag tag) = 0;  // everything in flight for the slot
+  // One request, by the tag it was begun with; -ENOENT when it has completed already.
+  virtual void cancel_request(OpTag target, OpTag tag) = 0;
   virtual void poll(uint32_t slot, Readiness what, OpTag tag) = 0;  // one-shot
   virtual void install(uint32_t slot, OpTag tag) = 0;   // result: a real descriptor for it
   virtual void open_socket(int family, OpTag tag) = 0;  // result: the new slot
@@ -98,6 +100,7 @@ class Reactor {
   // Provided buffers: a completion's buffer is the caller's until it gives it back.
   virtual std::span<const char> buffer(uint16_t id) const = 0;
   virtual void give_back(uint16_t id) = 0;
+  virtual uint32_t buffers_free() const = 0;  // as far as completions seen tell
 
   // Submits, waits for the first completion up to wait (nullopt: without limit) and returns what
   // came, at most kCompletionsPerTurnMax. The span lives until the next turn.

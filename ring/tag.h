@@ -25,11 +25,11 @@ enum class Op : uint8_t {
   kCancel,
   kInstall,         // client slot; result = real descriptor
   kBackendSocket,   // client slot; result = the new backend slot
-  kBackendOption,   // client slot
-  kBackendConnect,  // client slot
-  kBackendHeader,   // client slot; PROXY header sent
-  kPassSend,        // client slot; descriptor and attributes sent
-  kPassTaken,       // client slot; smtpd closed the pass socket
+  kBackendOption,   // backend slot
+  kBackendConnect,  // backend slot
+  kBackendHeader,   // backend slot; PROXY header sent
+  kPassSend,        // backend slot; descriptor and attributes sent
+  kPassTaken,       // backend slot; smtpd closed the pass socket
   kRelayReceive,    // slot read from
   kRelaySend,       // slot written to
   kRelayReadable,   // slot polled for input (bulk)

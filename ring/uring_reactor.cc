@@ -44,6 +44,7 @@ struct UringReactor::Kernel {
   char* buffer_memory = nullptr;
   uint32_t buffers = 0;
   uint32_t buffer_bytes = 0;
+  uint32_t buffers_free = 0;
   std::vector<Completion> ready;
 
   ~Kernel();
@@ -112,6 +113,7 @@ Result<void> UringReactor::Kernel::set_up_buffers(const ReactorOptions& options)
     add_buffer(static_cast<uint16_t>(id), static_cast<int>(id));
   }
   io_uring_buf_ring_advance(buffer_ring, static_cast<int>(buffers));
+  buffers_free = buffers;
   return {};
 }
 
@@ -258,6 +260,12 @@ void UringReactor::cancel(uint32_t slot, OpTag tag) {
   tag_entry(entry, tag);
 }
 
+void UringReactor::cancel_request(OpTag target, OpTag tag) {
+  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_prep_cancel64(entry, target.pack(), 0);
+  tag_entry(entry, tag);
+}
+
 void UringReactor::poll(uint32_t slot, Readiness what, OpTag tag) {
   io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
   io_uring_prep_poll_add(entry, static_cast<int>(slot),
@@ -357,7 +365,10 @@ void UringReactor::give_back(uint16_t id) {
   LYCH_CHECK(id < kernel_->buffers);
   kernel_->add_buffer(id, 0);
   io_uring_buf_ring_advance(kernel_->buffer_ring, 1);
+  ++kernel_->buffers_free;
 }
+
+uint32_t UringReactor::buffers_free() const { return kernel_->buffers_free; }
 
 std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait) {
   io_uring& ring = kernel_->ring;
@@ -383,6 +394,7 @@ std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait)
                     std::nullopt};
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
       done.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+      --kernel_->buffers_free;
     }
     kernel_->ready.push_back(done);
     if (++seen == kCompletionsPerTurnMax) break;

@@ -48,6 +48,7 @@ class UringReactor : public Reactor {
   void shutdown_write(uint32_t slot, OpTag tag) override;
   void close(uint32_t slot, OpTag tag) override;
   void cancel(uint32_t slot, OpTag tag) override;
+  void cancel_request(OpTag target, OpTag tag) override;
   void poll(uint32_t slot, Readiness what, OpTag tag) override;
   void install(uint32_t slot, OpTag tag) override;
   void open_socket(int family, OpTag tag) override;
@@ -62,6 +63,7 @@ class UringReactor : public Reactor {
 
   std::span<const char> buffer(uint16_t id) const override;
   void give_back(uint16_t id) override;
+  uint32_t buffers_free() const override;
   std::span<const Completion> turn(std::optional<milliseconds> wait) override;
 
   const ReactorStats& stats() const { return stats_; }

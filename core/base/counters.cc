@@ -26,6 +26,9 @@ const char* const kHandoffOutcomeNames[kHandoffOutcomeCount] = {
 void ShardCounters::reset_gauges() {
   for (auto& gauge : phases) gauge.store(0, std::memory_order_relaxed);
   for (auto& gauge : pool_open) gauge.store(0, std::memory_order_relaxed);
+  for (auto& pool : backend_open) {
+    for (auto& gauge : pool) gauge.store(0, std::memory_order_relaxed);
+  }
   held.store(0, std::memory_order_relaxed);
 }
 

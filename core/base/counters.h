@@ -80,6 +80,8 @@ struct alignas(64) ShardCounters {
   std::atomic<uint64_t> held{0};                            // clients open, now
   std::array<std::array<std::atomic<uint64_t>, kHandoffOutcomeCount>, kPoolsMax> outcomes{};
   std::array<std::atomic<uint64_t>, kPoolsMax> pool_open{};  // hand-offs and relays, now
+  // Connections of each backend (index in pool), now; summed over the shards for its limit.
+  std::array<std::array<std::atomic<uint32_t>, kBackendsPerPoolMax>, kPoolsMax> backend_open{};
   std::atomic<int32_t> pid{0};
 
   void add(Counter counter, uint64_t n = 1) {
@@ -95,8 +97,9 @@ struct alignas(64) ShardCounters {
   }
   void enter_phase(Phase phase) { shift(phases[static_cast<size_t>(phase)], 1); }
   void leave_phase(Phase phase) { shift(phases[static_cast<size_t>(phase)], -1); }
-  static void shift(std::atomic<uint64_t>& gauge, int64_t by) {
-    gauge.store(gauge.load(std::memory_order_relaxed) + static_cast<uint64_t>(by),
+  template <typename T>
+  static void shift(std::atomic<T>& gauge, int by) {
+    gauge.store(gauge.load(std::memory_order_relaxed) + static_cast<T>(by),
                 std::memory_order_relaxed);
   }
   // What a dead shard can no longer hold.

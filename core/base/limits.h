@@ -48,6 +48,8 @@ static_assert(kRelayQueueMax * kRelayBufferBytes > kBulkThresholdBytes);
 // Pipes leased to bulk streams of one shard, and the size asked for each.
 inline constexpr uint32_t kPipesMax = 128;
 inline constexpr int kPipeBytes = 256 * 1024;
+// splice(2) calls for one direction before other connections get their turn.
+inline constexpr int kBulkStepsPerTurn = 16;
 
 // A log line longer than this is cut (postscreen cuts the client's text at 100 characters).
 inline constexpr size_t kLogLineMax = 512;
@@ -56,6 +58,16 @@ inline constexpr size_t kLogQueueBytes = 256 * 1024;
 
 // Wheel of the timers that are not constant waits: 4096 buckets of 10 ms, 41 s a round.
 inline constexpr uint32_t kWheelBuckets = 4096;
+
+// Hand-offs and relays of one shard at once; each has a record of some 700 bytes.
+inline constexpr uint32_t kTransfersMax = 16384;
+// Warnings about backends not yet logged; the counters tell of those beyond.
+inline constexpr uint32_t kWarningsMax = 64;
+
+// A client that waits for a backend asks again this often.
+inline constexpr uint32_t kBackendRetryMs = 250;
+// After the backend has closed, the client of a relay has this long to close its side.
+inline constexpr uint32_t kRelayLingerMs = 5000;
 
 // How long a refused client may take to read its reply before the descriptor is closed.
 inline constexpr uint32_t kLingerMs = 1000;

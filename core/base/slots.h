@@ -34,10 +34,11 @@ enum class Phase : uint8_t {
   kRelay,       // client, its bytes are relayed
   kReplying,    // client, its last reply is being sent
   kLinger,      // client, reply sent and write side shut, waits so that the reply arrives
-  kClosing,     // client, close submitted
   kBackend,     // not a client: our socket to a backend or to a pass service
+  kRetiring,    // anything, requests being cancelled before the close
+  kClosing,     // anything, close submitted
 };
-inline constexpr size_t kPhaseCount = 10;
+inline constexpr size_t kPhaseCount = 11;
 // Short words for status and metrics, indexed by Phase.
 extern const char* const kPhaseNames[kPhaseCount];
 
@@ -53,6 +54,7 @@ enum Evidence : uint16_t {
   kWaited = 1 << 7,       // served the whole greet.wait
   kTeased = 1 << 8,       // the 220- teaser was sent
   kLookedEarly = 1 << 9,  // greet.early_look was done
+  kOurSocket = 1 << 15,   // not a client: a socket of ours to a backend
 };
 
 // The list a connection's timer is in (ring/timers.h). Constant waits are FIFOs, the rest a wheel.

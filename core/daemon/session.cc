@@ -1,0 +1,215 @@
+// The way of a client up to its hand-off (design: accept, limits, access list, silent wait, look,
+// verdict, route), one function per event.
+
+#include "core/daemon/session.h"
+
+#include "core/admission/verdict.h"
+
+namespace lychgate::daemon {
+namespace {
+
+using admission::Decision;
+using admission::Reason;
+using admission::Verdict;
+
+bool has(const Slot& session, Evidence bit) { return (session.evidence & bit) != 0; }
+void set(Slot& session, Evidence bit) {
+  session.evidence = static_cast<uint16_t>(session.evidence | bit);
+}
+
+Verdict judge(const config::Config& config, const Slot& session) {
+  return admission::judge(admission::Facts{session.evidence}, config);
+}
+
+Counter busy_counter(Reason reason) {
+  if (reason == Reason::kAddressFull) return Counter::kDropPerAddress;
+  return reason == Reason::kShardFull ? Counter::kDropPerShard : Counter::kDropHeld;
+}
+
+LogKind busy_line(Reason reason) {
+  return reason == Reason::kAddressFull ? LogKind::kRejectPerAddress : LogKind::kRejectScreening;
+}
+
+void say_and_close(Slot& session, smtp::ReplyId reply, ActionList& out) {
+  if (has(session, kSpokeEarly)) out.just(ActionKind::kDiscard);
+  out.reply(reply);
+  session.phase = Phase::kReplying;
+}
+
+// A verdict that ends the session here. REQUIRES: the decision is not kPass.
+void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
+  switch (verdict.decision) {
+    case Decision::kPass:
+      LYCH_CHECK(false);
+      return;
+    case Decision::kBusy:
+      out.count(busy_counter(verdict.reason));
+      out.log(busy_line(verdict.reason));
+      break;
+    case Decision::kRefuse:
+      out.count(Counter::kRefused);
+      out.log(LogKind::kRejectReply);
+      break;
+    case Decision::kDrop:
+      out.count(Counter::kDropped);
+      break;
+    case Decision::kGone:
+      out.count(Counter::kHangup);
+      out.log(LogKind::kHangup);
+      out.log(LogKind::kDisconnect);
+      out.just(ActionKind::kClose);
+      session.phase = Phase::kClosing;
+      return;
+  }
+  say_and_close(session, *verdict.reply, out);
+}
+
+void pass(Slot& session, ActionList& out) {
+  if (!has(session, kAllowlisted) && !has(session, kSpokeEarly)) {
+    out.count(Counter::kPassNew);
+    out.log(LogKind::kPassNew);
+  }
+  session.phase = Phase::kHandoff;
+  out.just(ActionKind::kRoute);
+}
+
+void conclude(const config::Config& config, Slot& session, ActionList& out) {
+  const Verdict verdict = judge(config, session);
+  if (verdict.decision == Decision::kPass) {
+    pass(session, out);
+  } else {
+    turn_away(verdict, session, out);
+  }
+}
+
+void wait_in_silence(const config::Config& config, Slot& session, ActionList& out) {
+  session.phase = Phase::kSilentWait;
+  const config::Greet& greet = config.greet;
+  const bool early = greet.early_look > milliseconds{0} && !has(session, kLookedEarly);
+  if (early) {
+    out.arm(TimerHome::kEarlyLook, session.started + to_ticks(greet.early_look));
+  } else {
+    out.arm(TimerHome::kGreetWait, session.started + to_ticks(greet.wait));
+  }
+}
+
+void on_accepted(const config::Config& config, Slot& session, ActionList& out) {
+  out.count(Counter::kAccepted);
+  out.log(LogKind::kConnect);
+  const Verdict verdict = judge(config, session);
+  if (verdict.decision != Decision::kBusy) {
+    if (has(session, kAllowlisted)) {
+      out.count(Counter::kAllowlistedClients);
+      out.log(LogKind::kAllowlisted);
+    }
+    if (has(session, kDenylisted)) {
+      out.count(Counter::kDenylistedClients);
+      out.log(LogKind::kDenylisted);
+    }
+  }
+  if (verdict.decision != Decision::kPass) return turn_away(verdict, session, out);
+  if (has(session, kAllowlisted) || config.greet.wait == milliseconds{0}) return pass(session, out);
+  if (!config.greet.banner.empty()) {
+    set(session, kTeased);
+    out.just(ActionKind::kTease);
+  }
+  wait_in_silence(config, session, out);
+}
+
+void on_timer(Slot& session, ActionList& out) {
+  if (session.phase == Phase::kSilentWait) {
+    session.phase = Phase::kLooking;
+    out.just(ActionKind::kLook);
+    return;
+  }
+  LYCH_CHECK(session.phase == Phase::kLinger);
+  out.log(LogKind::kDisconnect);
+  out.just(ActionKind::kClose);
+  session.phase = Phase::kClosing;
+}
+
+void on_look(const config::Config& config, Slot& session, const Event& event, Tick now,
+             ActionList& out) {
+  LYCH_CHECK(session.phase == Phase::kLooking);
+  const bool wait_is_over = tick_reached(now, session.started + to_ticks(config.greet.wait));
+  set(session, wait_is_over ? kWaited : kLookedEarly);
+  if (event.kind == EventKind::kHangup) {
+    set(session, kHungUp);
+  } else if (event.kind == EventKind::kTalk && !has(session, kSpokeEarly)) {
+    set(session, kSpokeEarly);
+    out.count(Counter::kPregreet);
+    out.log(LogKind::kPregreet);
+    if (config.greet.pregreet == config::Action::kIgnore) out.count(Counter::kPregreetIgnored);
+  }
+  const Verdict verdict = judge(config, session);
+  if (wait_is_over || verdict.decision != Decision::kPass) {
+    conclude(config, session, out);
+  } else {
+    wait_in_silence(config, session, out);
+  }
+}
+
+void on_replied(Slot& session, Tick now, ActionList& out) {
+  // Who spoke early may still be speaking: unread bytes at close would reset the connection and
+  // destroy the reply on its way, so the client gets a moment to read it.
+  if (has(session, kSpokeEarly)) {
+    out.just(ActionKind::kShut);
+    out.arm(TimerHome::kLinger, now + kLingerMs);
+    session.phase = Phase::kLinger;
+    return;
+  }
+  out.log(LogKind::kDisconnect);
+  out.just(ActionKind::kClose);
+  session.phase = Phase::kClosing;
+}
+
+void on_gave_up(Slot& session, ActionList& out) {
+  out.count(Counter::kDropNoBackend);
+  out.log(LogKind::kRejectServer);
+  say_and_close(session, smtp::ReplyId::kServerPortsBusy, out);
+}
+
+void on_stop(Slot& session, ActionList& out) {
+  out.count(Counter::kDropShutdown);
+  say_and_close(session, smtp::ReplyId::kShuttingDown, out);
+}
+
+void leave(Slot& session, ActionList& out) {
+  session.phase = Phase::kClosing;
+  out.just(ActionKind::kClose);
+}
+
+}  // namespace
+
+ActionList step(const config::Config& config, Slot& session, const Event& event, Tick now) {
+  ActionList out;
+  switch (event.kind) {
+    case EventKind::kAccepted:
+      on_accepted(config, session, out);
+      break;
+    case EventKind::kTimer:
+      on_timer(session, out);
+      break;
+    case EventKind::kSilence:
+    case EventKind::kTalk:
+    case EventKind::kHangup:
+      on_look(config, session, event, now, out);
+      break;
+    case EventKind::kReplied:
+      on_replied(session, now, out);
+      break;
+    case EventKind::kGaveUp:
+      on_gave_up(session, out);
+      break;
+    case EventKind::kStop:
+      on_stop(session, out);
+      break;
+    case EventKind::kTaken:
+    case EventKind::kRelayEnded:
+      leave(session, out);
+      break;
+  }
+  return out;
+}
+
+}  // namespace lychgate::daemon

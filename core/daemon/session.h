@@ -1,0 +1,104 @@
+// The session of one client as a pure step: event in, actions out. It reads no clock, touches no
+// descriptor and no counter; only the shard performs actions. The simulator runs the same step.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "core/admission/verdict.h"
+#include "core/base/check.h"
+#include "core/base/counters.h"
+#include "core/base/slots.h"
+#include "core/base/time.h"
+#include "core/config/config.h"
+#include "core/smtp/replies.h"
+
+namespace lychgate::daemon {
+
+enum class EventKind : uint8_t {
+  kAccepted,    // limits and access list are already in the slot's evidence
+  kTimer,       // the wait that the session asked for is over
+  kSilence,     // look: nothing there
+  kTalk,        // look: `text` is waiting to be read
+  kHangup,      // look: end of file or reset
+  kReplied,     // the last reply is in the socket, or could not be sent
+  kTaken,       // pass: smtpd has the descriptor
+  kGaveUp,      // no backend within the bounds
+  kRelayEnded,  // relay: both directions are done
+  kStop,        // the gate stops: who has not been handed off is sent away
+};
+
+struct Event {
+  EventKind kind;
+  std::string_view text;  // kTalk only; at most kLookBytes
+};
+
+// Lines of the log, in postscreen's words; the shard adds client, listener and time.
+enum class LogKind : uint8_t {
+  kConnect,
+  kAllowlisted,
+  kDenylisted,
+  kPassNew,
+  kPregreet,
+  kHangup,
+  kRejectReply,  // NOQUEUE: reject: CONNECT from ...: the reply
+  kRejectPerAddress,
+  kRejectScreening,
+  kRejectServer,
+  kDisconnect,
+};
+
+enum class ActionKind : uint8_t {
+  kLog,
+  kCount,
+  kTease,    // send the 220- line
+  kArm,      // the timer `home`, to fire at `deadline`
+  kLook,     // one recv DONTWAIT that leaves the bytes queued
+  kDiscard,  // throw away what the client has sent, so that closing does not reset our reply
+  kReply,    // send `reply`
+  kShut,     // shut our write side
+  kRoute,    // choose a route and hand off
+  kClose,
+};
+
+struct Action {
+  ActionKind kind;
+  LogKind log = LogKind::kConnect;
+  Counter counter = Counter::kAccepted;
+  smtp::ReplyId reply = smtp::ReplyId::kTooManyConnections;
+  TimerHome home = TimerHome::kNone;
+  Tick deadline = 0;
+};
+
+// At most eight actions follow from one event.
+class ActionList {
+ public:
+  void log(LogKind kind) { push({.kind = ActionKind::kLog, .log = kind}); }
+  void count(Counter counter) { push({.kind = ActionKind::kCount, .counter = counter}); }
+  void reply(smtp::ReplyId id) { push({.kind = ActionKind::kReply, .reply = id}); }
+  void arm(TimerHome home, Tick deadline) {
+    push({.kind = ActionKind::kArm, .home = home, .deadline = deadline});
+  }
+  void just(ActionKind kind) { push({.kind = kind}); }
+
+  const Action* begin() const { return actions_.data(); }
+  const Action* end() const { return actions_.data() + size_; }
+  size_t size() const { return size_; }
+
+ private:
+  void push(const Action& action) {
+    LYCH_CHECK(size_ < actions_.size());
+    actions_[size_++] = action;
+  }
+  std::array<Action, 8> actions_{};
+  size_t size_ = 0;
+};
+
+// Moves the session on. Changes only the slot's phase and evidence.
+// REQUIRES: the slot is a client's and the event can happen in its phase.
+ActionList step(const config::Config& config, Slot& session, const Event& event, Tick now);
+
+}  // namespace lychgate::daemon

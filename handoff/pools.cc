@@ -1,0 +1,84 @@
+// Selection and back-off of backends.
+
+#include "handoff/pools.h"
+
+#include <algorithm>
+
+#include "core/base/check.h"
+
+namespace lychgate::handoff {
+namespace {
+
+constexpr Tick kFirstRestMs = 100;
+constexpr Tick kLongestRestMs = 10000;
+constexpr uint32_t kDoublingsMax = 7;  // 100 ms * 2^7 is past the longest rest
+
+}  // namespace
+
+void Backoff::failed(Tick now) {
+  const Tick rest = kFirstRestMs << std::min(failures_, kDoublingsMax);
+  ++failures_;
+  until_ = now + std::min(rest, kLongestRestMs);
+}
+
+Pools::Pools(const config::Config& config, std::span<ShardCounters> all, uint32_t self)
+    : config_(config), all_(all), self_(self) {
+  LYCH_CHECK(config.pools.size() <= kPoolsMax && self < all.size());
+  for (const config::Pool& pool : config.pools) {
+    LYCH_CHECK(pool.backends.size() <= kBackendsPerPoolMax);
+    rest_.emplace_back(pool.backends.size());
+  }
+}
+
+uint64_t Pools::open_on_host(uint32_t pool, uint32_t backend) const {
+  uint64_t open = 0;
+  for (const ShardCounters& shard : all_) {
+    open += shard.backend_open[pool][backend].load(std::memory_order_relaxed);
+  }
+  return open;
+}
+
+Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) const {
+  const config::Pool& settings = config_.pools[pool];
+  Choice choice;
+  uint64_t best_open = 0;
+  uint64_t best_weight = 1;
+  for (uint32_t i = 0; i < settings.backends.size(); ++i) {
+    if ((tried >> i & 1) != 0 || rest_[pool][i].resting(now)) continue;
+    const uint64_t open = open_on_host(pool, i);
+    if (open >= settings.connections) {
+      choice.any_full = true;
+      continue;
+    }
+    const uint64_t weight = settings.backends[i].weight;
+    // (open + 1) / weight without division: the load if this client went there.
+    if (!choice.backend || (open + 1) * best_weight < (best_open + 1) * weight) {
+      choice.backend = i;
+      best_open = open;
+      best_weight = weight;
+    }
+  }
+  return choice;
+}
+
+void Pools::opened(uint32_t pool, uint32_t backend) {
+  ShardCounters::shift(all_[self_].backend_open[pool][backend], 1);
+  ShardCounters::shift(all_[self_].pool_open[pool], 1);
+}
+
+void Pools::closed(uint32_t pool, uint32_t backend) {
+  ShardCounters::shift(all_[self_].backend_open[pool][backend], -1);
+  ShardCounters::shift(all_[self_].pool_open[pool], -1);
+}
+
+void Pools::succeeded(uint32_t pool, uint32_t backend) {
+  rest_[pool][backend].succeeded();
+}
+
+bool Pools::failed(uint32_t pool, uint32_t backend, Tick now) {
+  Backoff& rest = rest_[pool][backend];
+  rest.failed(now);
+  return rest.failures() == 1;
+}
+
+}  // namespace lychgate::handoff

@@ -1,0 +1,64 @@
+// Which backend of a pool takes the next client: least connections by weight among those that are
+// neither full, nor resting after a failure, nor tried already. Counts live in the shared block, so
+// a limit holds for the whole host; rest is each shard's own experience. No I/O, told the time.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/counters.h"
+#include "core/base/time.h"
+#include "core/config/config.h"
+
+namespace lychgate::handoff {
+
+// Rest after consecutive failures: 100 ms doubling to 10 s. A dead backend then costs each shard
+// one attempt in ten seconds, and is used again at most ten seconds after its return.
+class Backoff {
+ public:
+  void failed(Tick now);
+  void succeeded() { failures_ = 0; }
+  bool resting(Tick now) const { return failures_ > 0 && !tick_reached(now, until_); }
+  uint32_t failures() const { return failures_; }
+
+ private:
+  uint32_t failures_ = 0;
+  Tick until_ = 0;
+};
+
+// Backends a client has been offered to in one pool, a bit each.
+using TriedSet = uint64_t;
+static_assert(kBackendsPerPoolMax <= 64);
+
+class Pools {
+ public:
+  // all: every shard's counters; self: ours among them.
+  Pools(const config::Config& config, std::span<ShardCounters> all, uint32_t self);
+
+  struct Choice {
+    std::optional<uint32_t> backend;
+    bool any_full = false;  // some backend was passed over because it is at its limit
+  };
+  Choice choose(uint32_t pool, TriedSet tried, Tick now) const;
+  // A connection or descriptor on its way to a backend, and its end.
+  void opened(uint32_t pool, uint32_t backend);
+  void closed(uint32_t pool, uint32_t backend);
+  void succeeded(uint32_t pool, uint32_t backend);
+  // True when the backend was healthy before: the caller says so in the log, once.
+  bool failed(uint32_t pool, uint32_t backend, Tick now);
+
+  const config::Pool& settings(uint32_t pool) const { return config_.pools[pool]; }
+
+ private:
+  uint64_t open_on_host(uint32_t pool, uint32_t backend) const;
+
+  const config::Config& config_;
+  std::span<ShardCounters> all_;
+  uint32_t self_;
+  std::vector<std::vector<Backoff>> rest_;  // by pool and backend
+};
+
+}  // namespace lychgate::handoff

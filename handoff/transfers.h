@@ -1,0 +1,128 @@
+// Hand-offs in progress: chooses a backend, passes the descriptor or connects and relays, goes to
+// the next backend, the fallback pool or a bounded wait when one fails. News comes out as a queue
+// of outcomes; the session decides what they mean. Owns records and backend sockets, not clients.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "handoff/pass_attributes.h"
+#include "handoff/pools.h"
+#include "handoff/relay.h"
+#include "ring/connections.h"
+
+namespace lychgate::handoff {
+
+enum class TransferNews : uint8_t {
+  kTaken,       // pass: the client's descriptor is smtpd's; close ours
+  kGaveUp,      // no backend within the bounds
+  kRelayEnded,  // relay over; close the client
+};
+
+struct Outcome {
+  ConnId client;
+  TransferNews news;
+};
+
+struct TransferOptions {
+  const config::Config& config;
+  uint32_t records = 0;          // hand-offs and relays at once, <= kTransfersMax
+  uint32_t buffers = 0;          // provided buffers of the reactor
+  uint32_t bulk_relays_max = 0;  // by the descriptor limit
+};
+
+class Transfers {
+ public:
+  Transfers(ring::Connections& connections, Pools& pools, const TransferOptions& options);
+
+  // REQUIRES: nothing in flight for the client; its slot is in phase kHandoff.
+  void begin(uint32_t client, uint32_t pool, Tick now);
+  // A completion of an operation on `slot` that belongs to a transfer.
+  void complete(uint32_t slot, const ring::Completion& completion, Tick now);
+  // The client's timer fired while it was queued, handed off or relayed.
+  void timer(uint32_t client, Tick now);
+  // Once a turn: relays that waited for a buffer or pipe.
+  void resume_starved();
+
+  std::optional<Outcome> next_outcome();
+  // Lines for the log: one for each turn of a backend from good to bad, and each fallback.
+  std::optional<std::string> next_warning();
+  uint32_t active() const { return active_; }
+
+ private:
+  enum class Stage : uint8_t {
+    kFree,
+    kWaiting,  // for any backend to become free
+    kOpening,  // socket
+    kConnecting,
+    kInstalling,  // the client's real descriptor
+    kPassing,     // descriptor and attributes on their way
+    kUntaken,     // until smtpd has read them
+    kHeader,      // PROXY header on its way
+    kGreeting,    // until the backend's first byte
+    kRelaying,
+  };
+  struct Record {
+    Stage stage = Stage::kFree;
+    ConnId client;
+    uint32_t backend_slot = kNoSlot;
+    uint32_t pool = 0;
+    uint32_t first_pool = 0;
+    uint32_t backend = 0;
+    TriedSet tried = 0;
+    uint32_t fallbacks = 0;
+    bool waiting = false;  // give_up_at is set
+    Tick give_up_at = 0;
+    int real_fd = -1;
+    Endpoint server;
+    std::array<char, kPassBytesMax> bytes;  // attributes or PROXY header
+    ring::DescriptorMessage message;
+    Relay relay;
+  };
+
+  void next_backend(Record& record, Tick now);
+  bool fall_back(Record& record);
+  void wait_for_backend(Record& record, Tick now);
+  void attempt_failed(Record& record, HandoffOutcome why, std::string_view cause, Tick now);
+  void drop_backend(Record& record);
+  void end(Record& record, TransferNews news);
+
+  void socket_opened(Record& record, const ring::Completion& completion, Tick now);
+  void connected(Record& record, const ring::Completion& completion, Tick now);
+  void client_installed(Record& record, const ring::Completion& completion, Tick now);
+  void send_descriptor(Record& record);
+  void passed(Record& record, const ring::Completion& completion, Tick now);
+  void taken(Record& record, const ring::Completion& completion, Tick now);
+  void not_taken_in_time(Record& record);
+  void send_header(Record& record, Tick now);
+  void header_sent(Record& record, const ring::Completion& completion, Tick now);
+  void await_greeting(Record& record, Tick now);
+  void greeted(Record& record, const ring::Completion& completion, Tick now);
+  void relay_timer(Record& record, Tick now);
+  void watch_relay(Record& record, Tick now);
+
+  void arm(Record& record, Tick deadline);
+  void say(std::string line);
+  const config::Backend& backend_of(const Record& record) const;
+  SessionEnds ends_of(const Record& record) const;
+  bool needs_local_address(const Record& record) const;
+  uint32_t index_of(const Record& record) const;
+
+  ring::Connections& connections_;
+  Pools& pools_;
+  const config::Config& config_;
+  RelayContext relays_;
+  std::unique_ptr<Record[]> records_;
+  std::vector<uint32_t> free_;
+  uint32_t active_ = 0;
+  std::deque<Outcome> outcomes_;
+  std::deque<std::string> warnings_;  // at most kWarningsMax
+};
+
+}  // namespace lychgate::handoff
