@@ -161,10 +161,7 @@ void Transfers::end(Record& record, TransferNews news) {
 
 void Transfers::complete(uint32_t slot, const Completion& completion, Tick now) {
   const uint32_t index = connections_.slots[slot].transfer;
-  if (index == kNoSlot) {
-    if (completion.buffer) connections_.reactor.give_back(*completion.buffer);
-    return;
-  }
+  LYCH_CHECK(index != kNoSlot);
   Record& record = records_[index];
   switch (record.stage) {
     case Stage::kOpening:

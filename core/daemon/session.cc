@@ -12,7 +12,9 @@ using admission::Decision;
 using admission::Reason;
 using admission::Verdict;
 
-bool has(const Slot& session, Evidence bit) { return (session.evidence & bit) != 0; }
+bool has(const Slot& session, Evidence bit) {
+  return (session.evidence & bit) != 0;
+}
 void set(Slot& session, Evidence bit) {
   session.evidence = static_cast<uint16_t>(session.evidence | bit);
 }
@@ -163,8 +165,8 @@ void on_replied(Slot& session, Tick now, ActionList& out) {
   session.phase = Phase::kClosing;
 }
 
-void on_gave_up(Slot& session, ActionList& out) {
-  out.count(Counter::kDropNoBackend);
+void on_nowhere_to_go(Counter counter, Slot& session, ActionList& out) {
+  out.count(counter);
   out.log(LogKind::kRejectServer);
   say_and_close(session, smtp::ReplyId::kServerPortsBusy, out);
 }
@@ -199,7 +201,10 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       on_replied(session, now, out);
       break;
     case EventKind::kGaveUp:
-      on_gave_up(session, out);
+      on_nowhere_to_go(Counter::kDropNoBackend, session, out);
+      break;
+    case EventKind::kNoRoute:
+      on_nowhere_to_go(Counter::kDropNoRoute, session, out);
       break;
     case EventKind::kStop:
       on_stop(session, out);

@@ -27,6 +27,7 @@ enum class EventKind : uint8_t {
   kReplied,     // the last reply is in the socket, or could not be sent
   kTaken,       // pass: smtpd has the descriptor
   kGaveUp,      // no backend within the bounds
+  kNoRoute,     // no route matches
   kRelayEnded,  // relay: both directions are done
   kStop,        // the gate stops: who has not been handed off is sent away
 };

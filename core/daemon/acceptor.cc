@@ -1,0 +1,120 @@
+// Batches follow the load: as many accepts as the last batch took plus one, doubled while every
+// accept succeeds, so that a calm gate wastes one request a client and a flood none.
+
+#include "core/daemon/acceptor.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/base/check.h"
+
+namespace lychgate::daemon {
+namespace {
+
+constexpr Tick kRetryMs = 100;  // after an accept that failed for want of memory or descriptors
+
+}  // namespace
+
+using ring::Completion;
+using ring::Op;
+using ring::OpTag;
+
+Acceptor::Acceptor(ring::Connections& connections, std::vector<int> listeners, uint32_t reserve)
+    : connections_(connections), reserve_(reserve) {
+  LYCH_CHECK(listeners.size() <= kListenersMax);
+  for (const int fd : listeners) listeners_.push_back({.fd = fd, .retry_at = {}});
+  for (uint32_t i = 0; i < kAcceptBatchMax; ++i) free_entries_.push_back(static_cast<uint8_t>(i));
+}
+
+void Acceptor::start() {
+  for (uint32_t i = 0; i < listeners_.size(); ++i) {
+    connections_.reactor.poll_listener(listeners_[i].fd, OpTag::of(Op::kListenerPoll, i));
+  }
+}
+
+void Acceptor::stop() {
+  stopping_ = true;
+  for (const Listener& listener : listeners_) {
+    connections_.reactor.cancel_fd(listener.fd, OpTag::of(Op::kIgnored));
+  }
+}
+
+void Acceptor::poll_completed(const Completion& completion) {
+  if (stopping_) return;
+  Listener& listener = listeners_.at(completion.tag.slot);
+  listener.ready = true;
+  if (!completion.more) {
+    connections_.reactor.poll_listener(listener.fd, completion.tag);
+  }
+}
+
+std::optional<ring::Arrival> Acceptor::accepted(const Completion& completion, Tick now) {
+  const auto index = static_cast<uint32_t>(completion.tag.slot);
+  const Entry& entry = entries_.at(index);
+  Listener& listener = listeners_[entry.listener];
+  connections_.slot_came();
+  free_entries_.push_back(static_cast<uint8_t>(index));
+  LYCH_CHECK(listener.in_flight > 0);
+  --listener.in_flight;
+  std::optional<ring::Arrival> arrival;
+  if (completion.result >= 0) {
+    ++listener.taken;
+    arrival = ring::Arrival{.slot = static_cast<uint32_t>(completion.result),
+                            .peer = Endpoint::from_sockaddr(&entry.peer.any),
+                            .listener = entry.listener};
+  } else if (completion.result == -EAGAIN) {
+    listener.drained = true;
+  } else if (completion.result != -ECONNABORTED) {
+    connections_.counters.add(Counter::kAcceptFailed);
+    listener.drained = true;
+    listener.retry_at = now + kRetryMs;
+  }
+  if (listener.in_flight == 0) batch_done(listener);
+  return arrival;
+}
+
+void Acceptor::batch_done(Listener& listener) {
+  listener.batch = listener.drained ? listener.taken + 1 : listener.batch * 2;
+  listener.batch = std::clamp(listener.batch, 1u, kAcceptBatchMax);
+  if (listener.drained) listener.ready = false;
+}
+
+void Acceptor::submit(Tick now) {
+  if (stopping_) return;
+  for (uint32_t i = 0; i < listeners_.size(); ++i) {
+    Listener& listener = listeners_[i];
+    if (listener.retry_at && tick_reached(now, *listener.retry_at)) {
+      listener.retry_at.reset();
+      listener.ready = true;
+    }
+    if (!listener.ready || listener.in_flight > 0 || listener.retry_at) continue;
+    const uint32_t free = connections_.free_slots();
+    const uint32_t room = free > reserve_ ? free - reserve_ : 0;
+    const auto batch =
+        std::min({listener.batch, room, static_cast<uint32_t>(free_entries_.size())});
+    if (room == 0 && !paused_) connections_.counters.add(Counter::kAcceptPaused);
+    paused_ = room == 0;
+    listener.drained = false;
+    listener.taken = 0;
+    for (uint32_t n = 0; n < batch; ++n) {
+      const uint8_t entry = free_entries_.back();
+      free_entries_.pop_back();
+      entries_[entry].listener = static_cast<uint8_t>(i);
+      ++listener.in_flight;
+      connections_.expect_slot();
+      connections_.reactor.accept_direct(listener.fd, entries_[entry].peer,
+                                         OpTag::of(Op::kAccept, entry));
+    }
+  }
+}
+
+std::optional<Tick> Acceptor::next_wake() const {
+  std::optional<Tick> wake;
+  for (const Listener& listener : listeners_) {
+    if (!listener.retry_at) continue;
+    if (!wake || tick_reached(*wake, *listener.retry_at)) wake = listener.retry_at;
+  }
+  return wake;
+}
+
+}  // namespace lychgate::daemon

@@ -1,0 +1,59 @@
+// Takes clients off the listeners: a multishot poll says when, batches of single-shot DONTWAIT
+// accepts into direct descriptors take them, never more than there are free slots (a full table
+// would kill a connection, io_uring/net.c). Knows addresses, not sessions.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "core/base/limits.h"
+#include "ring/connections.h"
+
+namespace lychgate::daemon {
+
+class Acceptor {
+ public:
+  // reserve: slots kept free for sockets to backends.
+  Acceptor(ring::Connections& connections, std::vector<int> listeners, uint32_t reserve);
+
+  void start();
+  // Stops polling; accepts in flight still come in.
+  void stop();
+  void poll_completed(const ring::Completion& completion);
+  // The client of a successful accept.
+  std::optional<ring::Arrival> accepted(const ring::Completion& completion, Tick now);
+  // Once a turn: the next batch where a listener may have more.
+  void submit(Tick now);
+  // When submit should be called though nothing completes; only after a failed accept.
+  std::optional<Tick> next_wake() const;
+
+ private:
+  struct Listener {
+    int fd = -1;
+    bool ready = false;      // there may be clients in its queue
+    bool drained = false;    // an accept of this batch found none
+    uint32_t in_flight = 0;  // accepts of this batch
+    uint32_t taken = 0;      // clients of this batch
+    uint32_t batch = 1;
+    std::optional<Tick> retry_at;
+  };
+  struct Entry {
+    ring::PeerAddress peer;
+    uint8_t listener = 0;
+  };
+  void batch_done(Listener& listener);
+
+  ring::Connections& connections_;
+  std::vector<Listener> listeners_;
+  std::array<Entry, kAcceptBatchMax> entries_;
+  std::vector<uint8_t> free_entries_;
+  uint32_t reserve_;
+  bool stopping_ = false;
+  bool paused_ = false;
+};
+static_assert(kAcceptBatchMax <= 256 && kListenersMax <= 256);
+
+}  // namespace lychgate::daemon

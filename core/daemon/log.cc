@@ -1,0 +1,180 @@
+// Framing for each target and the two lots: one gathers while the other is written.
+
+#include "core/daemon/log.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+
+namespace lychgate::daemon {
+namespace {
+
+constexpr char kSyslogPath[] = "/dev/log";
+constexpr char kJournalPath[] = "/run/systemd/journal/socket";
+constexpr int kMailInfo = 2 * 8 + 6;     // RFC 5424: facility mail, severity informational
+constexpr int kMailWarning = 2 * 8 + 4;  // severity warning
+constexpr size_t kPrefixMax = 128;
+
+bool is_warning(std::string_view text) {
+  return text.starts_with("warning: ");
+}
+
+std::string host_name() {
+  char name[256] = "";
+  if (gethostname(name, sizeof(name) - 1) != 0) return "localhost";
+  return name;
+}
+
+Result<int> connect_datagram(const char* path) {
+  const auto address = SocketAddress::unix_path(path);
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, &address->any, address->length) != 0) {
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    return fail(ExitCode::kUnavailable,
+                fmt::format("cannot reach the log socket {}: {}; is the log daemon running? "
+                            "log.target = \"stderr\" needs none",
+                            path, errno_text(error)));
+  }
+  return fd;
+}
+
+Result<int> open_file(const std::string& path) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+  if (fd >= 0) return fd;
+  return fail(ExitCode::kCantCreate,
+              fmt::format("cannot open the log file {}: {}", path, errno_text(errno)));
+}
+
+}  // namespace
+
+Result<LogSink> open_log(const config::Log& log) {
+  LogSink sink{log.target, STDERR_FILENO, log.ident, host_name()};
+  Result<int> fd = STDERR_FILENO;
+  switch (log.target) {
+    case config::LogTarget::kStderr:
+      break;
+    case config::LogTarget::kFile:
+      fd = open_file(log.file);
+      break;
+    case config::LogTarget::kSyslog:
+      fd = connect_datagram(kSyslogPath);
+      break;
+    case config::LogTarget::kJournal:
+      fd = connect_datagram(kJournalPath);
+      break;
+  }
+  if (!fd) return tl::unexpected(fd.error());
+  sink.fd = *fd;
+  return sink;
+}
+
+void append_record(const LogSink& sink, WallTime now, int pid, std::string_view text,
+                   std::string& out) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  const auto micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() %
+      1000000;
+  const auto to = std::back_inserter(out);
+  switch (sink.target) {
+    case config::LogTarget::kStderr:
+    case config::LogTarget::kFile:
+      fmt::format_to(to, "{:%Y-%m-%dT%H:%M:%S}.{:06}+00:00 {} {}[{}]: {}\n", fmt::gmtime(seconds),
+                     micros, sink.hostname, sink.ident, pid, text);
+      return;
+    case config::LogTarget::kSyslog:
+      fmt::format_to(to, "<{}>{:%b %e %H:%M:%S} {}[{}]: {}",
+                     is_warning(text) ? kMailWarning : kMailInfo, fmt::localtime(seconds),
+                     sink.ident, pid, text);
+      return;
+    case config::LogTarget::kJournal:
+      fmt::format_to(to,
+                     "MESSAGE={}\nPRIORITY={}\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={}\n"
+                     "SYSLOG_PID={}\n",
+                     text, is_warning(text) ? 4 : 6, sink.ident, pid);
+      return;
+  }
+}
+
+void log_now(const LogSink& sink, std::string_view text) {
+  std::string record;
+  append_record(sink, std::chrono::system_clock::now(), getpid(), text, record);
+  // A line that cannot be written has nowhere else to go.
+  [[maybe_unused]] const ssize_t written = write(sink.fd, record.data(), record.size());
+}
+
+Log::Log(const LogSink& sink, ring::Reactor& reactor, ShardCounters& counters, int pid)
+    : sink_(sink), reactor_(reactor), counters_(counters), pid_(pid) {
+  for (Lot* lot : {&gathering_, &writing_}) {
+    lot->bytes.reserve(kLogQueueBytes);
+    lot->ends.reserve(kLogQueueBytes / 64);
+  }
+}
+
+bool Log::is_stream() const {
+  return sink_.target == config::LogTarget::kStderr || sink_.target == config::LogTarget::kFile;
+}
+
+void Log::add(std::string_view text) {
+  const bool fits = gathering_.bytes.size() + text.size() + kPrefixMax + sink_.ident.size() +
+                            sink_.hostname.size() <=
+                        kLogQueueBytes &&
+                    gathering_.ends.size() < kLogQueueBytes / 64;
+  if (!fits) {
+    counters_.add(Counter::kLogLost);
+    ++lost_unsaid_;
+    return;
+  }
+  append_record(sink_, now_, pid_, text, gathering_.bytes);
+  gathering_.ends.push_back(static_cast<uint32_t>(gathering_.bytes.size()));
+}
+
+void Log::flush() {
+  if (in_flight_ > 0 || gathering_.empty()) return;
+  if (lost_unsaid_ > 0) {
+    const std::string said = fmt::format("warning: {} log lines lost", lost_unsaid_);
+    lost_unsaid_ = 0;
+    add(said);
+  }
+  std::swap(gathering_, writing_);
+  gathering_.clear();
+  written_ = 0;
+  if (is_stream()) return write_rest();
+  uint32_t begin = 0;
+  for (const uint32_t end : writing_.ends) {
+    ++in_flight_;
+    reactor_.send_fd(sink_.fd, std::span<const char>(writing_.bytes).subspan(begin, end - begin),
+                     ring::OpTag::of(ring::Op::kLogWrite));
+    begin = end;
+  }
+}
+
+void Log::write_rest() {
+  in_flight_ = 1;
+  reactor_.write_fd(sink_.fd, std::span<const char>(writing_.bytes).subspan(written_),
+                    ring::OpTag::of(ring::Op::kLogWrite));
+}
+
+void Log::complete(const ring::Completion& completion) {
+  LYCH_CHECK(in_flight_ > 0);
+  --in_flight_;
+  if (completion.result < 0) {
+    const uint64_t lines = is_stream() ? writing_.ends.size() : 1;
+    counters_.add(Counter::kLogLost, lines);
+    lost_unsaid_ += lines;
+    return;
+  }
+  if (!is_stream()) return;
+  written_ += static_cast<size_t>(completion.result);
+  if (completion.result > 0 && written_ < writing_.bytes.size()) write_rest();
+}
+
+}  // namespace lychgate::daemon

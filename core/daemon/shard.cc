@@ -1,0 +1,280 @@
+// The loop's body: completions to events, events to actions, actions to the reactor.
+
+#include "core/daemon/shard.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/admission/limits.h"
+#include "core/admission/routes.h"
+#include "core/base/check.h"
+
+namespace lychgate::daemon {
+
+using ring::Completion;
+using ring::Op;
+using ring::OpTag;
+
+namespace {
+
+handoff::TransferOptions transfer_options(const ShardParts& parts, uint32_t slots) {
+  return {.config = parts.config,
+          .records = std::min(slots, kTransfersMax),
+          .buffers = kRelayBuffers,
+          .bulk_relays_max = parts.bulk_relays_max};
+}
+
+// A full table of held clients must still be able to hand one off.
+uint32_t reserve_of(uint32_t slots) {
+  return slots / 16;
+}
+
+// Phases in which the slot's completions and timer are the hand-off's. (In kLooking the same field
+// of the slot names the look buffer.)
+bool with_transfers(const Slot& slot) {
+  switch (slot.phase) {
+    case Phase::kQueued:
+    case Phase::kHandoff:
+    case Phase::kRelay:
+    case Phase::kBackend:
+      return slot.transfer != kNoSlot;
+    case Phase::kFree:
+    case Phase::kSilentWait:
+    case Phase::kLooking:
+    case Phase::kReplying:
+    case Phase::kLinger:
+    case Phase::kRetiring:
+    case Phase::kClosing:
+      return false;
+  }
+  return false;
+}
+
+}  // namespace
+
+Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
+    : config_(parts.config),
+      access_(parts.access),
+      all_counters_(parts.counters),
+      counters_(parts.counters[parts.index]),
+      reactor_(parts.reactor),
+      log_(parts.log),
+      slots_(slots),
+      timers_(slots, now),
+      connections_(slots, parts.reactor, timers_, counters_),
+      acceptor_(connections_, parts.listeners, reserve_of(slots.size())),
+      pools_(parts.config, parts.counters, parts.index),
+      transfers_(connections_, pools_, transfer_options(parts, slots.size())),
+      teaser_(parts.teaser),
+      control_fd_(parts.control_fd),
+      look_buffers_(kLooksInFlightMax) {
+  for (uint32_t i = 0; i < kLooksInFlightMax; ++i) free_looks_.push_back(static_cast<uint16_t>(i));
+}
+
+void Shard::start() {
+  acceptor_.start();
+  if (control_fd_ >= 0) reactor_.poll_fd(control_fd_, OpTag::of(Op::kControl));
+}
+
+uint32_t Shard::clients() const {
+  return static_cast<uint32_t>(counters_.held.load(std::memory_order_relaxed));
+}
+
+std::optional<milliseconds> Shard::wait(Tick now) const {
+  std::optional<Tick> wake = timers_.next_wake();
+  const auto consider = [&wake](std::optional<Tick> at) {
+    if (at && (!wake || tick_reached(*wake, *at))) wake = at;
+  };
+  consider(acceptor_.next_wake());
+  if (stopping_) consider(drain_until_);
+  if (!wake) return std::nullopt;
+  return tick_reached(now, *wake) ? milliseconds{0} : milliseconds{*wake - now};
+}
+
+void Shard::handle(std::span<const Completion> completions, Tick now) {
+  for (const Completion& completion : completions) dispatch(completion, now);
+  timers_.advance(now);
+  fire_timers(now);
+  transfers_.resume_starved();
+  while (const auto outcome = transfers_.next_outcome()) {
+    if (slots_.find(outcome->client) == nullptr) continue;
+    switch (outcome->news) {
+      case handoff::TransferNews::kTaken:
+        run(outcome->client.slot, {EventKind::kTaken, {}}, now);
+        break;
+      case handoff::TransferNews::kGaveUp:
+        run(outcome->client.slot, {EventKind::kGaveUp, {}}, now);
+        break;
+      case handoff::TransferNews::kRelayEnded:
+        run(outcome->client.slot, {EventKind::kRelayEnded, {}}, now);
+        break;
+    }
+  }
+  while (const auto warning = transfers_.next_warning()) log_.add(*warning);
+  acceptor_.submit(now);
+  log_.flush();
+}
+
+void Shard::dispatch(const Completion& completion, Tick now) {
+  const Op op = completion.tag.operation();
+  switch (op) {
+    case Op::kIgnored:
+      return;
+    case Op::kListenerPoll:
+      return acceptor_.poll_completed(completion);
+    case Op::kAccept:
+      return accept(completion, now);
+    case Op::kLogWrite:
+      return log_.complete(completion);
+    case Op::kControl:
+      control_event_ = true;
+      return;
+    default:
+      break;
+  }
+  if (connections_.take(completion) == nullptr) return;
+  const auto slot = static_cast<uint32_t>(completion.tag.slot);
+  if (op == Op::kLook) {
+    looked(slot, completion, now);
+  } else if (op == Op::kReply) {
+    run(slot, {EventKind::kReplied, {}}, now);
+  } else if (with_transfers(slots_[slot])) {
+    transfers_.complete(slot, completion, now);
+  } else if (slots_[slot].phase == Phase::kHandoff) {
+    hand_off(slot, now);  // a late teaser was the last thing in its way
+  }
+}
+
+void Shard::accept(const Completion& completion, Tick now) {
+  const auto arrival = acceptor_.accepted(completion, now);
+  if (!arrival) return;
+  const uint32_t of_address = connections_.open_client(*arrival, now);
+  uint64_t on_host = 0;
+  for (const ShardCounters& shard : all_counters_) {
+    on_host += shard.held.load(std::memory_order_relaxed);
+  }
+  Slot& slot = slots_[arrival->slot];
+  slot.evidence = admission::limit_evidence(
+      {.per_address = of_address, .shard = clients(), .host = static_cast<uint32_t>(on_host)},
+      config_.limits);
+  if (access_ != nullptr) {
+    const admission::AccessResult found = access_->lookup(slot.address);
+    if (found == admission::AccessResult::kPermit) slot.evidence |= kAllowlisted;
+    if (found == admission::AccessResult::kReject) slot.evidence |= kDenylisted;
+  }
+  run(arrival->slot, {EventKind::kAccepted, {}}, now);
+  if (stopping_ && slot.phase == Phase::kSilentWait) send_away(arrival->slot, now);
+}
+
+void Shard::looked(uint32_t index, const Completion& completion, Tick now) {
+  Slot& slot = slots_[index];
+  const auto buffer = static_cast<uint16_t>(slot.transfer);
+  slot.transfer = kNoSlot;
+  free_looks_.push_back(buffer);
+  if (stopping_) return run(index, {EventKind::kStop, {}}, now);
+  const int result = completion.result;
+  if (result > 0) {
+    const std::string_view text(look_buffers_[buffer].data(), static_cast<size_t>(result));
+    run(index, {EventKind::kTalk, text}, now);
+  } else if (result == -EAGAIN) {
+    run(index, {EventKind::kSilence, {}}, now);
+  } else {
+    run(index, {EventKind::kHangup, {}}, now);
+  }
+}
+
+void Shard::run(uint32_t index, const Event& event, Tick now) {
+  Slot& slot = slots_[index];
+  const Phase before = slot.phase;
+  const ActionList actions = step(config_, slot, event, now);
+  if (slot.phase != before) {
+    counters_.leave_phase(before);
+    counters_.enter_phase(slot.phase);
+  }
+  for (const Action& action : actions) {
+    if (action.kind == ActionKind::kReply) last_reply_ = action.reply;
+  }
+  for (const Action& action : actions) perform(index, action, event, now);
+}
+
+void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tick now) {
+  switch (action.kind) {
+    case ActionKind::kLog:
+      return log(slot, action, event, now);
+    case ActionKind::kCount:
+      return counters_.add(action.counter);
+    case ActionKind::kTease:
+      return reactor_.send(slot, teaser_, ring::SendMode::kNow,
+                           connections_.begin(Op::kTeaser, slot));
+    case ActionKind::kArm:
+      return timers_.arm(slot, action.home, action.deadline);
+    case ActionKind::kLook: {
+      LYCH_CHECK(!free_looks_.empty());
+      const uint16_t buffer = free_looks_.back();
+      free_looks_.pop_back();
+      slots_[slot].transfer = buffer;
+      return reactor_.peek(slot, look_buffers_[buffer], connections_.begin(Op::kLook, slot));
+    }
+    case ActionKind::kDiscard:
+      return reactor_.discard(slot, connections_.begin(Op::kDiscard, slot));
+    case ActionKind::kReply:
+      return reactor_.send(slot, smtp::reply_bytes(action.reply), ring::SendMode::kNow,
+                           connections_.begin(Op::kReply, slot));
+    case ActionKind::kShut:
+      return reactor_.shutdown_write(slot, connections_.begin(Op::kShutdown, slot));
+    case ActionKind::kRoute:
+      return hand_off(slot, now);
+    case ActionKind::kClose:
+      return connections_.retire(slot);
+  }
+}
+
+// Waits for whatever is still in flight for the client: after the hand-over the ring may not touch
+// its bytes (a request left behind would steal them from smtpd).
+void Shard::hand_off(uint32_t index, Tick now) {
+  const Slot& slot = slots_[index];
+  if (slot.in_flight > 0) return;
+  const auto route = admission::choose_route(
+      {.evidence = slot.evidence, .address = slot.address, .listener = slot.listener}, config_);
+  if (!route) return run(index, {EventKind::kNoRoute, {}}, now);
+  transfers_.begin(index, config_.routes[*route].pool_index, now);
+}
+
+void Shard::fire_timers(Tick now) {
+  // A look needs a buffer; without one the rest of the due list waits for the next turn, which
+  // comes at once.
+  while (!free_looks_.empty()) {
+    const auto index = timers_.pop_due();
+    if (!index) return;
+    if (with_transfers(slots_[*index])) {
+      transfers_.timer(*index, now);
+    } else {
+      run(*index, {EventKind::kTimer, {}}, now);
+    }
+  }
+}
+
+void Shard::send_away(uint32_t slot, Tick now) {
+  timers_.cancel(slot);
+  run(slot, {EventKind::kStop, {}}, now);
+}
+
+void Shard::stop(Tick now) {
+  if (stopping_) return;
+  stopping_ = true;
+  drain_until_ = now + to_ticks(config_.drain);
+  acceptor_.stop();
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].phase == Phase::kSilentWait) send_away(i, now);
+  }
+}
+
+bool Shard::finished(Tick now) const {
+  return stopping_ && (clients() == 0 || tick_reached(now, drain_until_)) && log_.idle();
+}
+
+bool Shard::take_control_event() {
+  return std::exchange(control_event_, false);
+}
+
+}  // namespace lychgate::daemon

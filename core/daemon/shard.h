@@ -1,0 +1,91 @@
+// One shard: accepts, holds, screens, routes and hands off over one reactor. It performs the
+// actions of the session step and owns everything a client may borrow. The simulator runs the
+// same class over a simulated reactor, so nothing here reads a clock or makes a system call.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/admission/access_list.h"
+#include "core/daemon/acceptor.h"
+#include "core/daemon/log.h"
+#include "core/daemon/session.h"
+#include "handoff/transfers.h"
+#include "ring/connections.h"
+
+namespace lychgate::daemon {
+
+// What a shard is given; all of it outlives the shard.
+struct ShardParts {
+  const config::Config& config;         // effective: limits and shard count are filled in
+  const admission::AccessList* access;  // nullptr: none
+  std::span<ShardCounters> counters;    // of all shards
+  uint32_t index = 0;                   // ours among them
+  ring::Reactor& reactor;
+  Log& log;
+  std::vector<int> listeners;  // one descriptor for each Config::listens
+  int control_fd = -1;         // readable when the supervisor speaks or dies; -1: none
+  std::string teaser;          // complete line, empty: none
+  uint32_t bulk_relays_max = 0;
+};
+
+class Shard {
+ public:
+  Shard(const ShardParts& parts, SlotTable& slots, Tick now);
+
+  void start();
+  // How long the next turn may wait; nullopt: until something completes.
+  std::optional<milliseconds> wait(Tick now) const;
+  // Everything that one turn brought, then what is due at now.
+  void handle(std::span<const ring::Completion> completions, Tick now);
+
+  // Stops accepting and sends away who has not been handed off; hand-offs and relays go on.
+  void stop(Tick now);
+  bool stopping() const { return stopping_; }
+  // Stopped, and nobody is left or `drain` is over.
+  bool finished(Tick now) const;
+  // The supervisor has spoken since the last call.
+  bool take_control_event();
+
+  uint32_t clients() const;
+  const ring::Connections& connections() const { return connections_; }
+
+ private:
+  void dispatch(const ring::Completion& completion, Tick now);
+  void accept(const ring::Completion& completion, Tick now);
+  void looked(uint32_t slot, const ring::Completion& completion, Tick now);
+  void run(uint32_t slot, const Event& event, Tick now);
+  void perform(uint32_t slot, const Action& action, const Event& event, Tick now);
+  void hand_off(uint32_t slot, Tick now);
+  void fire_timers(Tick now);
+  void send_away(uint32_t slot, Tick now);
+  void log(uint32_t slot, const Action& action, const Event& event, Tick now);
+
+  const config::Config& config_;
+  const admission::AccessList* access_;
+  std::span<ShardCounters> all_counters_;
+  ShardCounters& counters_;
+  ring::Reactor& reactor_;
+  Log& log_;
+  SlotTable& slots_;
+  ring::Timers timers_;
+  ring::Connections connections_;
+  Acceptor acceptor_;
+  handoff::Pools pools_;
+  handoff::Transfers transfers_;
+  std::string teaser_;
+  int control_fd_;
+
+  std::vector<std::array<char, kLookBytes>> look_buffers_;
+  std::vector<uint16_t> free_looks_;
+  smtp::ReplyId last_reply_ = smtp::ReplyId::kTooManyConnections;  // for the log of this event
+  bool control_event_ = false;
+  bool stopping_ = false;
+  Tick drain_until_ = 0;
+};
+
+}  // namespace lychgate::daemon
