@@ -11,26 +11,21 @@
 namespace lychgate::admission {
 namespace {
 
-// 16 keys of 4 bytes are one cache line; 16 of 16 bytes are four neighbours, fetched together.
-constexpr size_t kFanOut = 16;
+constexpr size_t kCacheLineBytes = 64;
 constexpr uint32_t kValueMask = (1u << kIntervalValueBits) - 1;
 constexpr size_t kValuesPerByte = 8 / kIntervalValueBits;
 
 template <typename Key>
 constexpr Key kLargest = ~Key{0};
 
+// The part of a block that every search reads.
+template <typename Key>
+constexpr size_t kSearchedBytes = kFanOut*(sizeof(Key) == 16 ? 8 : sizeof(Key));
+
 template <typename Key>
 struct LaterRank {
   bool operator()(const Interval<Key>& a, const Interval<Key>& b) const { return a.rank > b.rank; }
 };
-
-// How many of the 16 keys are not above `key`; without a branch, because it would be a coin toss.
-template <typename Key>
-size_t count_not_above(const Key* block, Key key) {
-  size_t count = 0;
-  for (size_t i = 0; i < kFanOut; ++i) count += block[i] <= key ? 1 : 0;
-  return count;
-}
 
 }  // namespace
 
@@ -64,42 +59,60 @@ IntervalTable<Key>::IntervalTable(std::vector<Interval<Key>> intervals) : levels
 }
 
 template <typename Key>
+void IntervalTable<Key>::Level::append(Key key) {
+  if (size % kFanOut == 0) {
+    blocks.emplace_back();
+    for (size_t i = 0; i < kFanOut; ++i) blocks.back().set(i, kLargest<Key>);
+  }
+  blocks.back().set(size % kFanOut, key);
+  ++size;
+}
+
+template <typename Key>
 void IntervalTable<Key>::append(Key first, uint32_t value) {
-  if (size_ > 0 && value == last_value_) return;
+  const size_t index = levels_[0].size;
+  if (index > 0 && value == last_value_) return;
   last_value_ = value;
-  levels_[0].push_back(first);
-  if (size_ % kValuesPerByte == 0) values_.push_back(0);
-  const auto shifted = value << (size_ % kValuesPerByte * kIntervalValueBits);
+  levels_[0].append(first);
+  if (index % kValuesPerByte == 0) values_.push_back(0);
+  const auto shifted = value << (index % kValuesPerByte * kIntervalValueBits);
   values_.back() = static_cast<uint8_t>(values_.back() | shifted);
-  ++size_;
 }
 
 template <typename Key>
 void IntervalTable<Key>::build_fences() {
-  while (levels_.back().size() > kFanOut) {
-    std::vector<Key> fences;
-    for (size_t i = 0; i < levels_.back().size(); i += kFanOut) {
-      fences.push_back(levels_.back()[i]);
-    }
+  while (levels_.back().blocks.size() > 1) {
+    Level fences;
+    for (const Block& block : levels_.back().blocks) fences.append(block.get(0));
     levels_.push_back(std::move(fences));
   }
-  for (auto& level : levels_) {
-    level.resize((level.size() + kFanOut - 1) / kFanOut * kFanOut, kLargest<Key>);
-    level.shrink_to_fit();
-  }
+  for (Level& level : levels_) level.blocks.shrink_to_fit();
   values_.shrink_to_fit();
+}
+
+// Where in the block the last key not above `key` is. Four halvings without a branch, because each
+// would be a coin toss; the lines are asked for first, or the misses would queue up (2 x slower).
+// REQUIRES: the first key of the block is not above it: it is the fence that led here, or 0.
+template <typename Key>
+size_t IntervalTable<Key>::find_in(const Block& block, Key key) {
+  const auto* bytes = reinterpret_cast<const char*>(&block);
+  for (size_t i = 0; i < kSearchedBytes<Key>; i += kCacheLineBytes) __builtin_prefetch(bytes + i);
+  size_t at = 0;
+  for (size_t step = kFanOut / 2; step > 0; step /= 2) {
+    at += block.not_above(at + step, key) ? step : 0;
+  }
+  return at;
 }
 
 template <typename Key>
 uint32_t IntervalTable<Key>::find(Key key) const {
   size_t at = 0;
-  for (size_t level = levels_.size(); level-- > 0;) {
-    const size_t block = at * kFanOut;
-    // The first key of the block is not above `key`: it is the fence that led here, or 0.
-    at = block + count_not_above(&levels_[level][block], key) - 1;
-    // Only the largest key counts the padding; what it then means is the last real entry.
-    const size_t entries = level == 0 ? size_ : levels_[level - 1].size() / kFanOut;
-    at = std::min(at, entries - 1);
+  for (size_t i = levels_.size(); i-- > 0;) {
+    const Level& level = levels_[i];
+    // The values of a block share a cache line; asked for now, they arrive while it is searched.
+    if (i == 0) __builtin_prefetch(&values_[at * kFanOut / kValuesPerByte]);
+    // Only the largest key can land in the padding; what it then means is the last real entry.
+    at = std::min(at * kFanOut + find_in(level.blocks[at], key), level.size - 1);
   }
   return values_[at / kValuesPerByte] >> (at % kValuesPerByte * kIntervalValueBits) & kValueMask;
 }
@@ -107,7 +120,7 @@ uint32_t IntervalTable<Key>::find(Key key) const {
 template <typename Key>
 size_t IntervalTable<Key>::bytes() const {
   size_t sum = values_.capacity();
-  for (const auto& level : levels_) sum += level.capacity() * sizeof(Key);
+  for (const Level& level : levels_) sum += level.blocks.capacity() * sizeof(Block);
   return sum;
 }
 

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -28,6 +29,37 @@ struct Interval {
   uint32_t rank;
 };
 
+// 16 sorted keys. Four bytes each, they are one cache line. Of the wide ones the upper halves lie
+// apart and fill two lines; the lower halves are read only where an upper half is equal.
+inline constexpr size_t kFanOut = 16;
+template <typename Key>
+struct KeyBlock;
+template <>
+struct alignas(64) KeyBlock<Key32> {
+  std::array<uint32_t, kFanOut> keys;
+
+  Key32 get(size_t i) const { return keys[i]; }
+  void set(size_t i, Key32 key) { keys[i] = key; }
+  bool not_above(size_t i, Key32 key) const { return keys[i] <= key; }
+};
+template <>
+struct alignas(64) KeyBlock<Key128> {
+  std::array<uint64_t, kFanOut> high;
+  std::array<uint64_t, kFanOut> low;
+
+  Key128 get(size_t i) const { return Key128{high[i]} << 64 | low[i]; }
+  void set(size_t i, Key128 key) {
+    high[i] = static_cast<uint64_t>(key >> 64);
+    low[i] = static_cast<uint64_t>(key);
+  }
+  bool not_above(size_t i, Key128 key) const {
+    const auto key_high = static_cast<uint64_t>(key >> 64);
+    if (high[i] == key_high) [[unlikely]]
+      return low[i] <= static_cast<uint64_t>(key);
+    return high[i] < key_high;
+  }
+};
+
 template <typename Key>
 class IntervalTable {
  public:
@@ -36,18 +68,24 @@ class IntervalTable {
   explicit IntervalTable(std::vector<Interval<Key>> intervals);
 
   uint32_t find(Key key) const;
-  size_t segments() const { return size_; }
+  size_t segments() const { return levels_[0].size; }
   size_t bytes() const;
 
  private:
+  using Block = KeyBlock<Key>;
+  // The last block is padded with the largest key, so that a block is always searched whole.
+  struct Level {
+    std::vector<Block> blocks;
+    size_t size = 0;
+    void append(Key key);
+  };
+
   void append(Key first, uint32_t value);
   void build_fences();
+  static size_t find_in(const Block& block, Key key);
 
-  // levels_[0] holds the first key of every segment; each level is padded to whole blocks with the
-  // largest key, so that a block is always compared whole.
-  std::vector<std::vector<Key>> levels_;
+  std::vector<Level> levels_;    // levels_[0]: the first key of every segment
   std::vector<uint8_t> values_;  // of the segments, four in a byte
-  size_t size_ = 0;
   uint32_t last_value_ = 0;
 };
 
