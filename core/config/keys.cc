@@ -1,0 +1,282 @@
+// The rows themselves, and the few questions asked of them. Everything else follows from a row.
+
+#include "core/config/keys.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "core/base/limits.h"
+#include "core/config/values.h"
+
+namespace lychgate::config {
+namespace {
+
+constexpr int64_t kSecond = 1000;
+constexpr int64_t kMinute = 60 * kSecond;
+constexpr int64_t kHour = 60 * kMinute;
+// A name goes into every log line; a path is bounded by PATH_MAX, a socket's by sun_path.
+constexpr Range kNameBytes{1, 64};
+constexpr Range kOptionalNameBytes{0, 64};
+constexpr Range kPathBytes{0, 4095};
+constexpr Range kSocketPathBytes{0, 107};
+// With "220-", a host name for $hostname and CR LF it stays below the 512 octets of RFC 5321
+// section 4.5.3.1.5.
+constexpr Range kBannerBytes{0, 400};
+// Networks of one route are tried one after another; longer lists belong into the access list.
+constexpr Range kNetworkEntries{1, 1024};
+
+// Every slot of every shard.
+constexpr int64_t kHeldMax = int64_t{kShardsMax} * kSlotsMax;
+
+constexpr Range kNoRange{};
+constexpr Range within(int64_t min, int64_t max) {
+  return Range{min, max};
+}
+
+// The accessor of a field of Config; `i` is the index of the listener, pool or route.
+#define LYCHGATE_FIELD(field) \
+  [](Config& c, [[maybe_unused]] size_t i) -> decltype((c.field)) { return c.field; }
+
+const Key kKeys[] = {
+    {"shards", Type::kInteger, "processes", within(0, kShardsMax), "0",
+     "Reactor processes; 0 starts one per core.", LYCHGATE_FIELD(shards)},
+    {"user", Type::kName, "", kOptionalNameBytes, "\"\"",
+     "The user the gate becomes after binding its ports; empty: it stays who it is.",
+     LYCHGATE_FIELD(user)},
+    {"drain", Type::kDuration, "", within(0, kHour), "\"5s\"",
+     "How long a stopping gate lets hand-offs and relays finish.", LYCHGATE_FIELD(drain)},
+
+    {"listen[].name", Type::kName, "", kNameBytes, "(the address as written)",
+     "What routes and logs call this listener.", LYCHGATE_FIELD(listens[i].name)},
+    {"listen[].address", Type::kAddress, "", kNoRange, "(required)",
+     "Address and port to accept clients on; port 0 lets the kernel pick one.",
+     LYCHGATE_FIELD(listens[i].address)},
+    {"listen[].backlog", Type::kInteger, "clients", within(1, 1 << 20), "4096",
+     "Connections the kernel keeps until the gate accepts them; net.core.somaxconn caps it.",
+     LYCHGATE_FIELD(listens[i].backlog)},
+
+    {"limits.per_address", Type::kInteger, "clients", within(0, 65000), "50",
+     "Parallel clients of one address, the next hears 421; 0: no limit.",
+     LYCHGATE_FIELD(limits.per_address)},
+    {"limits.per_shard", Type::kInteger, "clients", within(0, kSlotsMax), "0",
+     "Clients one shard holds, the next hears 421; 0: what the descriptor limit allows.",
+     LYCHGATE_FIELD(limits.per_shard)},
+    {"limits.held", Type::kInteger, "clients", within(0, kHeldMax), "0",
+     "Clients the whole host holds, the next hears 421; 0: no limit.", LYCHGATE_FIELD(limits.held)},
+
+    {"access.file", Type::kPath, "", kPathBytes, "\"\"",
+     "Access list in Postfix CIDR syntax (permit, reject, dunno); empty: none.",
+     LYCHGATE_FIELD(access.file)},
+    {"access.reject", Type::kAction, "", kNoRange, "\"enforce\"",
+     "What happens to a client the access list rejects.", LYCHGATE_FIELD(access.reject)},
+
+    {"greet.banner", Type::kBanner, "", kBannerBytes, "\"$hostname ESMTP\"",
+     "Text of the `220-` teaser line; $hostname is this host's name; empty: no teaser.",
+     LYCHGATE_FIELD(greet.banner)},
+    {"greet.wait", Type::kDuration, "", within(0, kMinute), "\"6s\"",
+     "How long an unknown client must stay silent; 0s: no wait and no pregreet test.",
+     LYCHGATE_FIELD(greet.wait)},
+    {"greet.early_look", Type::kDuration, "", within(0, kMinute), "\"1s\"",
+     "An additional look for early talkers after this time, shorter than the wait; 0s: none. "
+     "The default gives way to a wait of 1s or less.",
+     LYCHGATE_FIELD(greet.early_look)},
+    {"greet.pregreet", Type::kAction, "", kNoRange, "\"enforce\"",
+     "What happens to a client that speaks before the greeting.", LYCHGATE_FIELD(greet.pregreet)},
+
+    {"pool[].name", Type::kName, "", kNameBytes, "(required)",
+     "What routes, fallbacks, logs and `status` call this pool.", LYCHGATE_FIELD(pools[i].name)},
+    {"pool[].backends", Type::kBackends, "", within(1, kBackendsPerPoolMax), "(required)",
+     "Where its clients go: by least connections, in proportion to the weights.",
+     LYCHGATE_FIELD(pools[i].backends)},
+    {"pool[].proxy_protocol", Type::kProxyHeader, "", kNoRange, "\"v2\"",
+     "The PROXY header that tells tcp: and unix: backends who the client is.",
+     LYCHGATE_FIELD(pools[i].proxy)},
+    {"pool[].connections", Type::kInteger, "connections", within(1, 65535), "100",
+     "Limit for each backend: open relays, or passed clients not yet taken.",
+     LYCHGATE_FIELD(pools[i].connections)},
+    {"pool[].connect_timeout", Type::kDuration, "", within(10, kMinute), "\"3s\"",
+     "How long connecting to a backend may take.", LYCHGATE_FIELD(pools[i].connect_timeout)},
+    {"pool[].greeting_timeout", Type::kDuration, "", within(100, 10 * kMinute), "\"30s\"",
+     "How long a tcp: or unix: backend may take for the first byte of its greeting.",
+     LYCHGATE_FIELD(pools[i].greeting_timeout)},
+    {"pool[].take_timeout", Type::kDuration, "", within(kSecond, kHour), "\"100s\"",
+     "How long a pass: backend may take until it picks up a passed client.",
+     LYCHGATE_FIELD(pools[i].take_timeout)},
+    {"pool[].wait", Type::kDuration, "", within(0, 10 * kMinute), "\"5s\"",
+     "How long a client waits for a free backend before it hears 421.",
+     LYCHGATE_FIELD(pools[i].wait)},
+    {"pool[].fallback", Type::kName, "", kOptionalNameBytes, "\"\"",
+     "The pool that takes clients this one cannot; empty: none.",
+     LYCHGATE_FIELD(pools[i].fallback)},
+
+    {"route[].pool", Type::kName, "", kNameBytes, "(required)", "The pool of clients that match.",
+     LYCHGATE_FIELD(routes[i].pool)},
+    {"route[].when.allowlisted", Type::kBoolean, "", kNoRange, "(none)",
+     "Whether the access list permits the client.", LYCHGATE_FIELD(routes[i].when.allowlisted)},
+    {"route[].when.networks", Type::kNetworks, "", kNetworkEntries, "(none)",
+     "The client's address is in one of these networks.", LYCHGATE_FIELD(routes[i].when.networks)},
+    {"route[].when.listener", Type::kListener, "", kNameBytes, "(none)",
+     "The client came in through the listener of this name.",
+     LYCHGATE_FIELD(routes[i].when.listener)},
+
+    {"relay.idle_timeout", Type::kDuration, "", within(kSecond, 24 * kHour), "\"15m\"",
+     "A relay in which no byte moved for this long, in either direction, is ended.",
+     LYCHGATE_FIELD(relay.idle_timeout)},
+
+    {"log.target", Type::kLogTarget, "", kNoRange, "\"stderr\"",
+     "Where log lines go: stderr, syslog, journal or file:/path.", LYCHGATE_FIELD(log)},
+    {"log.ident", Type::kName, "", kNameBytes, "\"lychgate/gate\"",
+     "The program name in syslog and journal records.", LYCHGATE_FIELD(log.ident)},
+
+    {"control.socket", Type::kPath, "", kSocketPathBytes,
+     "(`/run/lychgate/control.sock` for root, else `$XDG_RUNTIME_DIR/lychgate.sock` or "
+     "`/tmp/lychgate-UID.sock`)",
+     "Path of the socket that answers `status`; empty: none.", LYCHGATE_FIELD(control.socket)},
+};
+#undef LYCHGATE_FIELD
+
+const Section kSections[] = {
+    {"listen[]", "Where clients come in. With none there is one listener on 127.0.0.1:2525.",
+     [](const Config& c) { return c.listens.size(); }, [](Config& c) { c.listens.emplace_back(); }},
+    {"limits", "How many clients at once; one too many hears 421."},
+    {"access", "Clients that are known to be good or bad by their address."},
+    {"greet", "The silent wait before the greeting."},
+    {"pool[]", "Mail servers that are alike; without any, approved clients hear 421.",
+     [](const Config& c) { return c.pools.size(); }, [](Config& c) { c.pools.emplace_back(); }},
+    {"route[]",
+     "Which pool gets an approved client: the first route whose conditions all hold. With one "
+     "pool and no route, everyone goes to that pool.",
+     [](const Config& c) { return c.routes.size(); }, [](Config& c) { c.routes.emplace_back(); }},
+    {"relay", "Sessions whose bytes pass through the gate (tcp: and unix: backends)."},
+    {"log", "Log lines, in postscreen's words."},
+    {"control", "The way in for `lychgate status`."},
+};
+
+const RefusedKey kRefusedKeys[] = {
+    {"route[].when.max_score", "needs the score of DNS lists, which this version does not ask"},
+    {"route[].when.min_passes", "needs a record of passed tests, which this version does not keep"},
+    {"route[].when.overload", "needs overload levels, which this version does not measure"},
+};
+
+struct TypeWords {
+  Type type;
+  std::string_view name;
+  std::string_view example;
+};
+constexpr TypeWords kTypeWords[] = {
+    {Type::kInteger, "integer", "an integer such as 50"},
+    {Type::kDuration, "duration", "a duration with its unit such as \"6s\""},
+    {Type::kBoolean, "boolean", "true or false"},
+    {Type::kAction, "action", "\"ignore\", \"enforce\" or \"drop\""},
+    {Type::kProxyHeader, "PROXY header", "\"v2\", \"v1\" or \"none\""},
+    {Type::kLogTarget, "log target", "\"stderr\", \"syslog\", \"journal\" or \"file:/path\""},
+    {Type::kAddress, "address and port", "an address and port such as \"0.0.0.0:25\""},
+    {Type::kName, "name", "a name in quotes"},
+    {Type::kPath, "path", "an absolute path in quotes"},
+    {Type::kBanner, "text", "a line of text in quotes"},
+    {Type::kBackends, "list of backends", "a list of backends such as [\"pass:/path\"]"},
+    {Type::kNetworks, "list of networks", "a list of networks such as [\"192.0.2.0/24\"]"},
+    {Type::kListener, "listener's name", "the name of a listener in quotes"},
+};
+static_assert(std::size(kTypeWords) == static_cast<size_t>(Type::kListener) + 1);
+
+// Levenshtein's distance with one row of the matrix.
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t change = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({change, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+std::string_view after_last_dot(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
+}
+
+}  // namespace
+
+std::string_view Key::section() const {
+  const size_t dot = name.find('.');
+  return dot == std::string_view::npos ? "" : name.substr(0, dot);
+}
+
+std::string_view Key::leaf() const {
+  return section().empty() ? name : name.substr(section().size() + 1);
+}
+
+std::span<const Key> keys() {
+  return kKeys;
+}
+std::span<const Section> sections() {
+  return kSections;
+}
+std::span<const RefusedKey> refused_keys() {
+  return kRefusedKeys;
+}
+
+const Key* find_key(std::string_view name) {
+  const auto row = std::find_if(std::begin(kKeys), std::end(kKeys),
+                                [&](const Key& key) { return key.name == name; });
+  return row == std::end(kKeys) ? nullptr : row;
+}
+
+const Section* find_section(std::string_view name) {
+  const auto row = std::find_if(std::begin(kSections), std::end(kSections),
+                                [&](const Section& section) { return section.name == name; });
+  return row == std::end(kSections) ? nullptr : row;
+}
+
+bool is_table(std::string_view name) {
+  return std::any_of(std::begin(kKeys), std::end(kKeys), [&](const Key& key) {
+    return key.name.size() > name.size() && key.name.starts_with(name) &&
+           key.name[name.size()] == '.';
+  });
+}
+
+std::string nearest_name(std::string_view name) {
+  std::string_view best;
+  size_t best_distance = std::numeric_limits<size_t>::max();
+  const auto consider = [&](std::string_view candidate) {
+    // A right word in the wrong table is nearer than its whole path makes it look.
+    const size_t in_place = edit_distance(name, candidate);
+    const size_t moved = edit_distance(after_last_dot(name), after_last_dot(candidate)) + 1;
+    if (std::min(in_place, moved) >= best_distance) return;
+    best_distance = std::min(in_place, moved);
+    best = candidate;
+  };
+  for (const Key& key : kKeys) consider(key.name);
+  for (const Section& section : kSections) consider(section.name);
+  return std::string(best);
+}
+
+std::string_view type_name(Type type) {
+  return kTypeWords[static_cast<size_t>(type)].name;
+}
+std::string_view type_example(Type type) {
+  return kTypeWords[static_cast<size_t>(type)].example;
+}
+
+std::string range_text(const Key& key) {
+  if (key.range.max == 0) return "";
+  if (key.type == Type::kDuration) {
+    return fmt::format("{} to {}", duration_text(milliseconds(key.range.min)),
+                       duration_text(milliseconds(key.range.max)));
+  }
+  std::string_view unit = key.unit;
+  if (key.type == Type::kBackends || key.type == Type::kNetworks) unit = "entries";
+  if (key.type != Type::kInteger && unit.empty()) unit = "bytes";
+  return fmt::format("{} to {} {}", key.range.min, key.range.max, unit);
+}
+
+}  // namespace lychgate::config
