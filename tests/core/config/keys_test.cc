@@ -1,0 +1,199 @@
+// The table of keys against the structs: every row's default, range and printing agree, and no
+// field of the structs is without a row.
+
+#include "core/config/keys.h"
+
+#include <set>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "core/config/fields.h"
+#include "core/config/values.h"
+#include "tests/core/config/support.h"
+
+namespace lychgate::config {
+namespace {
+
+// A file that gives one key a value, with what its section requires beside it.
+std::string file_with(const Key& key, std::string_view value) {
+  const std::string_view section = key.section();
+  if (section.empty()) return fmt::format("{} = {}\n", key.leaf(), value);
+  if (find_section(section)->count == nullptr) {
+    return fmt::format("[{}]\n{} = {}\n", section, key.leaf(), value);
+  }
+  std::string out = fmt::format("[[{}]]\n", section.substr(0, section.size() - 2));
+  for (const Key& other : keys()) {
+    if (!other.required() || other.section() != section || other.name == key.name) continue;
+    const std::string_view text = other.type == Type::kAddress    ? "\"127.0.0.1:0\""
+                                  : other.type == Type::kBackends ? "[\"pass:/a\"]"
+                                                                  : "\"p\"";
+    out += fmt::format("{} = {}\n", other.leaf(), text);
+  }
+  out += fmt::format("{} = {}\n", key.leaf(), value);
+  if (section == "route[]") out += "[[pool]]\nname = \"p\"\nbackends = [\"pass:/a\"]\n";
+  return out;
+}
+
+Config with_one_of_each() {
+  Config config;
+  config.listens.resize(1);
+  config.pools.resize(1);
+  config.routes.resize(1);
+  return config;
+}
+
+TEST(Keys, EveryDefaultIsTheStructsOwn) {
+  for (const Key& key : keys()) {
+    if (!key.has_standard()) continue;
+    Config structs = with_one_of_each();
+    EXPECT_EQ(field_text(key, structs, 0), key.standard) << key.name;
+  }
+}
+
+TEST(Keys, EveryDefaultCanBeWrittenDown) {
+  for (const Key& key : keys()) {
+    if (!key.has_standard()) continue;
+    const std::string text = file_with(key, key.standard);
+    const auto loaded = parse_texts({text});
+    ASSERT_TRUE(loaded) << text << joined(loaded.error());
+    Config config = *loaded->config;
+    EXPECT_EQ(field_text(key, config, 0), key.standard) << key.name;
+  }
+}
+
+// Two values other than the default for each type, or for a key that takes only some.
+std::vector<std::string> samples(const Key& key) {
+  if (key.name == "pool[].fallback" || key.name == "route[].pool") return {"\"p\""};
+  switch (key.type) {
+    case Type::kInteger:
+      return {fmt::format("{}", key.range.max)};
+    case Type::kDuration:
+      return {toml_quoted(duration_text(milliseconds(key.range.max)))};
+    case Type::kBoolean:
+      return {"true", "false"};
+    case Type::kAction:
+      return {"\"drop\"", "\"ignore\""};
+    case Type::kProxyHeader:
+      return {"\"v1\"", "\"none\""};
+    case Type::kLogTarget:
+      return {"\"journal\"", "\"file:/var/log/gate\""};
+    case Type::kAddress:
+      return {"\"0.0.0.0:25\"", "\"[2001:db8::1]:25\""};
+    case Type::kName:
+      return {"\"name-1\""};
+    case Type::kPath:
+      return {"\"/a \\\"b\\\"/c\""};
+    case Type::kBanner:
+      return {"\"$hostname says \\\"hello\\\"\"", "\"\""};
+    case Type::kBackends:
+      return {"[\"tcp:192.0.2.7:25*3\", \"unix:/a\"]"};
+    case Type::kNetworks:
+      return {"[\"192.0.2.0/24\", \"2001:db8::/32\"]"};
+    case Type::kListener:
+      return {"\"127.0.0.1:0\""};
+  }
+  return {};
+}
+
+TEST(Keys, EveryRowReadsAndPrintsItsOwnField) {
+  for (const Key& key : keys()) {
+    if (key.name == "pool[].fallback") continue;  // its loop and its target are rules_test's
+    for (const std::string& value : samples(key)) {
+      std::string text = file_with(key, value);
+      if (key.name == "greet.early_look") text = "greet = {wait = \"60s\", early_look = \"59s\"}";
+      if (key.type == Type::kListener) text += "[[listen]]\naddress = \"127.0.0.1:0\"\n";
+      const auto loaded = parse_texts({text});
+      ASSERT_TRUE(loaded) << text << joined(loaded.error());
+      Config config = *loaded->config;
+      const std::string want = key.name == "greet.early_look" ? "\"59s\"" : value;
+      EXPECT_EQ(field_text(key, config, 0), want) << key.name;
+    }
+  }
+}
+
+TEST(Keys, EveryRangeIsKeptAtBothEnds) {
+  for (const Key& key : keys()) {
+    if (key.range.max == 0) continue;
+    const auto value = [&](int64_t n) -> std::string {
+      if (key.type == Type::kInteger) return fmt::format("{}", n);
+      if (key.type == Type::kDuration) return toml_quoted(fmt::format("{}ms", n));
+      return "";
+    };
+    if (value(0).empty()) continue;  // lengths of strings and lists: reader_test
+    const std::string beyond = errors_of({file_with(key, value(key.range.max + 1))});
+    EXPECT_NE(beyond.find(fmt::format("{}: is ", key.name)), std::string::npos) << beyond;
+    EXPECT_NE(beyond.find("expected " + range_text(key)), std::string::npos) << beyond;
+    if (key.range.min == 0) continue;
+    EXPECT_NE(errors_of({file_with(key, value(key.range.min - 1))}), "") << key.name;
+    EXPECT_EQ(errors_of({file_with(key, value(key.range.min))}), "") << key.name;
+  }
+}
+
+TEST(Keys, EveryRowIsWrongAboutATableAndSaysSo) {
+  for (const Key& key : keys()) {
+    const std::string got = errors_of({file_with(key, "{}")});
+    const std::string want =
+        fmt::format("{}: found a table, expected {}\n", key.name, type_example(key.type));
+    EXPECT_NE(got.find(want), std::string::npos) << got;
+  }
+}
+
+// Each field has its own row: the structs bind to exactly this many names, or this does not
+// compile.
+TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
+  [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, pools, routes, relay,
+                                log, control, drain] = Config{};
+  [[maybe_unused]] const auto& [listen_name, address, backlog] = Listen{};
+  [[maybe_unused]] const auto& [per_address, per_shard, held] = limits;
+  [[maybe_unused]] const auto& [access_file, reject] = access;
+  [[maybe_unused]] const auto& [banner, wait, early_look, pregreet] = greet;
+  [[maybe_unused]] const auto& [pool_name, backends, proxy, connections, connect, greeting, take,
+                                pool_wait, fallback, fallback_index] = Pool{};
+  [[maybe_unused]] const auto& [route_pool, pool_index, when] = Route{};
+  [[maybe_unused]] const auto& [allowlisted, networks, listener] = when;
+  [[maybe_unused]] const auto& [target, file, ident] = log;
+  [[maybe_unused]] const auto& [idle_timeout] = relay;
+  [[maybe_unused]] const auto& [socket] = control;
+  const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 4;
+  const size_t pool = 9;          // fallback_index follows from fallback
+  const size_t route = 4;         // pool and three conditions; pool_index follows from pool
+  const size_t rest = 1 + 2 + 1;  // relay; log, whose file is part of its target; control
+  EXPECT_EQ(keys().size(),
+            top + listen + limit + access_list + greeting_keys + pool + route + rest);
+}
+
+TEST(Keys, NamesAreUniqueAndSectionsStandTogether) {
+  std::set<std::string_view> names;
+  std::set<std::string_view> closed;
+  std::string_view section;
+  for (const Key& key : keys()) {
+    EXPECT_TRUE(names.insert(key.name).second) << key.name;
+    EXPECT_TRUE(key.section().empty() || find_section(key.section())) << key.name;
+    EXPECT_TRUE(key.sentence.ends_with('.')) << key.name;
+    if (key.section() == section) continue;
+    EXPECT_TRUE(closed.insert(section).second) << key.name;
+    section = key.section();
+  }
+}
+
+TEST(Keys, TheNearestNameIsWhatTheOperatorMeant) {
+  struct Row {
+    const char* what;
+    const char* name;
+    const char* want;
+  };
+  const Row rows[] = {
+      {"a letter left out", "greet.wit", "greet.wait"},
+      {"letters swapped", "limits.per_adress", "limits.per_address"},
+      {"in a list", "pool[].backend", "pool[].backends"},
+      {"at the top", "shard", "shards"},
+      {"the right word in the wrong table", "early_look", "greet.early_look"},
+      {"a table misspelt", "gret", "greet"},
+      {"a condition outside of when", "route[].allowlisted", "route[].when.allowlisted"},
+  };
+  for (const Row& row : rows) EXPECT_EQ(nearest_name(row.name), row.want) << row.what;
+}
+
+}  // namespace
+}  // namespace lychgate::config
