@@ -247,25 +247,23 @@ TEST(Reader, RoutesFindListenersOfLaterFiles) {
 TEST(Reader, TheControlSocketDependsOnWhoRuns) {
   struct Row {
     const char* what;
-    Defaults defaults;
-    std::string text;
+    uint32_t uid;
+    const char* runtime_dir;
+    const char* text;
     const char* want;
   };
   const Row rows[] = {
-      {"root", {0, ""}, "", "/run/lychgate/control.sock"},
-      {"root, even with a runtime folder", {0, "/run/user/0"}, "", "/run/lychgate/control.sock"},
-      {"a user with a runtime folder",
-       {1000, "/run/user/1000"},
-       "",
-       "/run/user/1000/lychgate.sock"},
-      {"a user without one", {1000, ""}, "", "/tmp/lychgate-1000.sock"},
-      {"a relative runtime folder is ignored", {1000, "run"}, "", "/tmp/lychgate-1000.sock"},
-      {"a path in the file", {0, ""}, "control.socket = \"/run/x\"", "/run/x"},
-      {"turned off", {0, ""}, "control.socket = \"\"", ""},
+      {"root", 0, "", "", "/run/lychgate/control.sock"},
+      {"root, even with a runtime folder", 0, "/run/user/0", "", "/run/lychgate/control.sock"},
+      {"a user with a runtime folder", 1000, "/run/user/1000", "", "/run/user/1000/lychgate.sock"},
+      {"a user without one", 1000, "", "", "/tmp/lychgate-1000.sock"},
+      {"a relative runtime folder is ignored", 1000, "run", "", "/tmp/lychgate-1000.sock"},
+      {"a path in the file", 0, "", "control.socket = \"/run/x\"", "/run/x"},
+      {"turned off", 0, "", "control.socket = \"\"", ""},
   };
   for (const Row& row : rows) {
     const Source source{"a", row.text};
-    const auto loaded = parse({&source, 1}, row.defaults);
+    const auto loaded = parse({&source, 1}, {row.uid, row.runtime_dir});
     ASSERT_TRUE(loaded) << row.what << joined(loaded.error());
     EXPECT_EQ(loaded->config->control.socket, row.want) << row.what;
   }
