@@ -34,6 +34,8 @@ void Connections::set_phase(uint32_t index, Phase phase) {
 }
 
 void Connections::retire(uint32_t index) {
+  const Phase phase = slots[index].phase;
+  if (phase == Phase::kRetiring || phase == Phase::kClosing) return;
   timers.cancel(index);
   const bool armed = slots[index].in_flight > 0;
   set_phase(index, Phase::kRetiring);

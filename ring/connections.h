@@ -32,6 +32,7 @@ class Connections {
   // Counts a request for the slot and makes its tag.
   OpTag begin(Op op, uint32_t slot) { return ring::begin(slots, op, slot); }
   // Cancels what is armed, closes, frees the slot. The slot's timer is cancelled at once.
+  // No effect on a slot that is closing already: a second close could hit the next client in it.
   void retire(uint32_t slot);
   // Takes a completion out of the in-flight count. Returns the slot when its owner should look at
   // it, nullptr when it was part of closing or the connection is gone.

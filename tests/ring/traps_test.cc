@@ -224,13 +224,14 @@ TEST_F(Traps, TheRingsDescriptorWakesAWatcherOnceUntilTheRingIsEntered) {
 TEST_F(Traps, CancelledBeforeTheEndThePortIsFreeAtOnce) {
   for (int round = 0; round < 10; ++round) {
     const std::string port = in_child([] {
-      auto* driver = new Driver;  // the process ends with its ring open, as a killed shard does
-      auto* listener = new Listener(listen_tcp());
-      (*driver)->poll_listener(listener->fd.get(), OpTag::of(Op::kListenerPoll));
-      if (!driver->silent(Op::kListenerPoll)) return std::string();
-      (*driver)->cancel_fd(listener->fd.get(), OpTag::of(Op::kCancel));
-      if (driver->next(Op::kListenerPoll).result != -ECANCELED) return std::string();
-      return std::to_string(listener->port);
+      // Static, so that the process ends with its ring open, as a killed shard does.
+      static Driver driver;
+      static const Listener listener = listen_tcp();
+      driver->poll_listener(listener.fd.get(), OpTag::of(Op::kListenerPoll));
+      if (!driver.silent(Op::kListenerPoll)) return std::string();
+      driver->cancel_fd(listener.fd.get(), OpTag::of(Op::kCancel));
+      if (driver.next(Op::kListenerPoll).result != -ECANCELED) return std::string();
+      return std::to_string(listener.port);
     });
     ASSERT_FALSE(port.empty());
     const Fd successor(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
