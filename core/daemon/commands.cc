@@ -1,0 +1,124 @@
+// Each command loads the configuration itself and reports every problem as file:line:column.
+
+#include "core/daemon/commands.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/config/reader.h"
+#include "core/config/show.h"
+#include "core/daemon/plan.h"
+#include "core/daemon/steward.h"
+#include "core/daemon/supervisor.h"
+
+namespace lychgate::daemon {
+namespace {
+
+constexpr char kDefaultConfig[] = "/etc/lychgate/lychgate.toml";
+
+struct Options {
+  std::string config;  // empty: the default file, if it is there
+  std::string socket;
+  bool json = false;
+};
+
+int report(const Error& error) {
+  fmt::print(stderr, "lychgate: {}\n", error.text);
+  return static_cast<int>(error.code);
+}
+
+// The configuration, or the exit code after all problems were printed.
+tl::expected<config::Loaded, int> load(const Options& options) {
+  std::string path = options.config;
+  if (path.empty() && access(kDefaultConfig, F_OK) == 0) path = kDefaultConfig;
+  auto loaded = config::load(path, config::Defaults::of_this_process());
+  if (loaded) {
+    for (const config::Problem& warning : loaded->warnings) {
+      fmt::print(stderr, "lychgate: warning: {}\n", warning.line());
+    }
+    return std::move(*loaded);
+  }
+  for (const config::Problem& problem : loaded.error().problems) {
+    fmt::print(stderr, "lychgate: {}\n", problem.line());
+  }
+  return tl::unexpected(static_cast<int>(loaded.error().code));
+}
+
+int run(const Options& options) {
+  const auto loaded = load(options);
+  if (!loaded) return loaded.error();
+  const auto outcome = run_gate(*loaded->config);
+  return outcome ? 0 : report(outcome.error());
+}
+
+int check(const Options& options) {
+  const auto loaded = load(options);
+  if (!loaded) return loaded.error();
+  const auto access = load_access_list(loaded->config->access);
+  if (!access) return report(access.error());
+  if (const auto backends = check_backends(*loaded->config); !backends) {
+    return report(backends.error());
+  }
+  fmt::print("configuration is good: {} listeners, {} pools, {} routes, {} access rules\n",
+             loaded->config->listens.size(), loaded->config->pools.size(),
+             loaded->config->routes.size(), *access ? (*access)->rules() : 0);
+  return 0;
+}
+
+int show(const Options& options) {
+  const auto loaded = load(options);
+  if (!loaded) return loaded.error();
+  fmt::print("{}", config::render(*loaded->config, loaded->origins));
+  return 0;
+}
+
+int status(const Options& options) {
+  std::string path = options.socket;
+  if (path.empty()) {
+    const auto loaded = load(options);
+    if (!loaded) return loaded.error();
+    path = loaded->config->control.socket;
+  }
+  const auto answer = ask_steward(path, options.json ? "status json" : "status");
+  if (!answer) return report(answer.error());
+  fmt::print("{}", *answer);
+  return 0;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("SMTP connection front end: holds every client, lets the living through");
+  app.set_version_flag("--version", std::string("lychgate ") + LYCHGATE_VERSION);
+  app.require_subcommand(1);
+  Options options;
+  int code = 0;
+  const auto command = [&](const char* name, const char* sentence, int (*body)(const Options&)) {
+    CLI::App* sub = app.add_subcommand(name, sentence);
+    sub->add_option("--config", options.config,
+                    std::string("configuration file (default ") + kDefaultConfig +
+                        ", if it is there)");
+    sub->callback([&options, &code, body] { code = body(options); });
+    return sub;
+  };
+  command("run", "run the gate in the foreground", run);
+  command("check", "check the configuration and the files it names, then exit", check);
+  command("show", "print the effective configuration with the origin of each key", show);
+  CLI::App* state = command("status", "ask the running gate what it holds and has done", status);
+  state->add_option("--socket", options.socket, "control socket (default: the configuration's)");
+  state->add_flag("--json", options.json, "answer in JSON");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help and version are no errors; everything else is bad usage.
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
+  }
+  return code;
+}
+
+}  // namespace lychgate::daemon

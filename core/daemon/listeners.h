@@ -1,0 +1,28 @@
+// Listening sockets: one SO_REUSEPORT group for each configured address, a member for each shard,
+// with a classic-BPF selector on the client's address. Made once by the supervisor, kept for life.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/base/result.h"
+#include "core/config/config.h"
+
+namespace lychgate::daemon {
+
+struct Listeners {
+  // by_shard[s][l]: descriptor of listener l for shard s.
+  std::vector<std::vector<int>> by_shard;
+  std::vector<std::string> warnings;
+};
+
+// Binds every address of config.listens and writes the ports that the kernel picked back into it.
+// inherited: descriptors handed down by LISTEN_FDS, used in order instead of binding; empty: none.
+Result<Listeners> open_listeners(config::Config& config, const std::vector<int>& inherited);
+
+// Descriptors of the systemd protocol (LISTEN_PID must be ours); empty when there are none.
+// Removes the variables, so that no child takes them for its own.
+std::vector<int> inherited_listeners();
+
+}  // namespace lychgate::daemon

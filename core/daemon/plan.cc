@@ -1,0 +1,142 @@
+// Limits, files and the kernel, checked in the order in which an operator would want to hear of
+// them: kernel, configuration's files, descriptors.
+
+#include "core/daemon/plan.h"
+
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "core/base/limits.h"
+#include "core/smtp/replies.h"
+
+namespace lychgate::daemon {
+namespace {
+
+// Listeners, pipes, log and the descriptors of hand-offs in progress, beside the slot table.
+constexpr rlim_t kDescriptorsMin = 512;
+
+// Slots for a number of clients: as many again as an eighth for sockets to backends and closing.
+uint32_t slots_for(uint32_t clients) { return clients + std::max(kSlotsMin, clients / 8); }
+
+Result<std::string> read_file(const std::string& path) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
+  std::string text;
+  bool good = file != nullptr;
+  char chunk[65536];
+  while (good) {
+    const size_t got = std::fread(chunk, 1, sizeof(chunk), file.get());
+    text.append(chunk, got);
+    good = std::ferror(file.get()) == 0;
+    if (got < sizeof(chunk)) break;
+  }
+  if (good) return text;
+  return fail(ExitCode::kNoInput,
+              fmt::format("cannot read the access list {}: {}", path, errno_text(errno)));
+}
+
+Result<void> size_by_descriptors(Plan& plan) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  const uint32_t wanted =
+      plan.config.limits.per_shard == 0 ? 0 : slots_for(plan.config.limits.per_shard);
+  const rlim_t needed = std::max<rlim_t>(wanted, kDescriptorsMin);
+  if (limit.rlim_max < needed) {
+    return fail(ExitCode::kOsError,
+                fmt::format("descriptor limit too low: {} are needed{}, the hard limit is {}; "
+                            "raise LimitNOFILE (ulimit -Hn) to at least {}",
+                            needed,
+                            wanted == 0 ? std::string()
+                                        : fmt::format(" for limits.per_shard = {}",
+                                                      plan.config.limits.per_shard),
+                            limit.rlim_max, needed));
+  }
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  const auto most = static_cast<uint32_t>(std::min<rlim_t>(limit.rlim_max, kSlotsMax));
+  plan.slots = wanted == 0 ? most : std::min(wanted, most);
+  if (wanted == 0) {
+    plan.config.limits.per_shard = most - std::max(kSlotsMin, most / 8);
+  }
+  // Each bulk relay holds two real descriptors; a quarter of them stays for everything else.
+  plan.bulk_relays_max = static_cast<uint32_t>(std::min<rlim_t>(limit.rlim_max, 1u << 20) * 3 / 8);
+  return {};
+}
+
+std::string host_name() {
+  char name[256] = "";
+  if (gethostname(name, sizeof(name) - 1) != 0) return "localhost";
+  return name;
+}
+
+}  // namespace
+
+Result<std::optional<admission::AccessList>> load_access_list(const config::Access& access) {
+  if (access.file.empty()) return std::optional<admission::AccessList>();
+  const auto text = read_file(access.file);
+  if (!text) return tl::unexpected(text.error());
+  auto parsed = admission::AccessList::parse(*text);
+  if (parsed) return std::optional<admission::AccessList>(std::move(*parsed));
+  std::string lines;
+  for (const admission::AccessProblem& problem : parsed.error()) {
+    if (!lines.empty()) lines += '\n';
+    lines += fmt::format("{}:{}: {}", access.file, problem.line, problem.text);
+  }
+  return fail(ExitCode::kConfig, std::move(lines));
+}
+
+Result<void> check_backends(const config::Config& config) {
+  std::string lines;
+  for (const config::Pool& pool : config.pools) {
+    for (const config::Backend& backend : pool.backends) {
+      if (backend.address.family() != AF_UNIX) continue;
+      const char* path = backend.address.path.sun_path;
+      struct stat status{};
+      std::string wrong;
+      if (stat(path, &status) != 0) {
+        wrong = errno_text(errno);
+      } else if (!S_ISSOCK(status.st_mode)) {
+        wrong = "not a socket";
+      }
+      if (wrong.empty()) continue;
+      if (!lines.empty()) lines += '\n';
+      lines += fmt::format("pool \"{}\": backend {}: {}; start the service first, or correct the "
+                           "path",
+                           pool.name, backend.text, wrong);
+    }
+  }
+  if (lines.empty()) return {};
+  return fail(ExitCode::kUnavailable, std::move(lines));
+}
+
+Result<Plan> make_plan(const config::Config& config) {
+  Plan plan;
+  plan.config = config;
+  auto features = ring::probe_features();
+  if (!features) return tl::unexpected(features.error());
+  plan.features = *features;
+  auto access = load_access_list(config.access);
+  if (!access) return tl::unexpected(access.error());
+  plan.access = std::move(*access);
+  if (auto good = check_backends(config); !good) return tl::unexpected(good.error());
+  if (auto sized = size_by_descriptors(plan); !sized) return tl::unexpected(sized.error());
+  if (plan.config.shards == 0) {
+    plan.config.shards = std::clamp(std::thread::hardware_concurrency(), 1u, kShardsMax);
+  }
+  if (getrandom(plan.key.data(), sizeof(plan.key), 0) != sizeof(plan.key)) {
+    return fail(ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno)));
+  }
+  plan.teaser = smtp::teaser_line({.banner = config.greet.banner, .hostname = host_name()});
+  return plan;
+}
+
+}  // namespace lychgate::daemon

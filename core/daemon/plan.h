@@ -1,0 +1,35 @@
+// What a start needs to know before anything is bound: the effective configuration, the access
+// list, the sizes that the descriptor limit allows. Reads files and limits; binds and forks nothing.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/admission/access_list.h"
+#include "core/base/siphash.h"
+#include "core/config/config.h"
+#include "ring/features.h"
+
+namespace lychgate::daemon {
+
+struct Plan {
+  config::Config config;  // shards and limits.per_shard filled in
+  std::optional<admission::AccessList> access;
+  uint32_t slots = 0;            // direct descriptors of each shard
+  uint32_t bulk_relays_max = 0;  // of each shard
+  SipKey key{};
+  std::string teaser;  // complete line; empty: none
+  ring::Features features;
+};
+
+// Everything that can be wrong without binding a port; the error names place, cause and remedy.
+// Raises the soft descriptor limit to what is needed.
+Result<Plan> make_plan(const config::Config& config);
+
+// The parts that `check` shares with make_plan.
+Result<std::optional<admission::AccessList>> load_access_list(const config::Access& access);
+Result<void> check_backends(const config::Config& config);
+
+}  // namespace lychgate::daemon

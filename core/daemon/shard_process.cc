@@ -1,0 +1,98 @@
+// Set-up and loop of one shard process.
+
+#include "core/daemon/shard_process.h"
+
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "core/daemon/shard.h"
+#include "ring/uring_reactor.h"
+
+namespace lychgate::daemon {
+namespace {
+
+[[noreturn]] void give_up(const ShardSeat& seat, const Error& error) {
+  log_now(seat.sink, fmt::format("fatal: shard {}: {}", seat.index, error.text));
+  _exit(static_cast<int>(error.code));
+}
+
+enum class Order : uint8_t { kNone, kStop, kOrphaned };
+
+Order read_order(int control_fd) {
+  char order = 0;
+  const ssize_t got = recv(control_fd, &order, 1, MSG_DONTWAIT);
+  if (got == 0 || (got < 0 && errno != EAGAIN)) return Order::kOrphaned;
+  return got == 1 && order == kShardStop ? Order::kStop : Order::kNone;
+}
+
+void publish(const ring::ReactorStats& stats, ring::ReactorStats& seen, ShardCounters& counters) {
+  if (stats.submit_full != seen.submit_full) {
+    counters.add(Counter::kSubmitFull, stats.submit_full - seen.submit_full);
+  }
+  if (stats.completion_overflow != seen.completion_overflow) {
+    counters.add(Counter::kCompletionOverflow,
+                 stats.completion_overflow - seen.completion_overflow);
+  }
+  seen = stats;
+}
+
+void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log& log) {
+  ring::ReactorStats seen;
+  Tick now = to_tick(monotonic_now());
+  for (;;) {
+    const auto completions = reactor.turn(shard.wait(now));
+    now = to_tick(monotonic_now());
+    log.set_time(std::chrono::system_clock::now());
+    shard.handle(completions, now);
+    publish(reactor.stats(), seen, seat.counters[seat.index]);
+    if (shard.take_control_event()) {
+      const Order order = read_order(seat.control_fd);
+      // Without a supervisor nobody would restart or stop us: an orphan ends at once.
+      if (order == Order::kOrphaned) return;
+      if (order == Order::kStop) shard.stop(now);
+      reactor.poll_fd(seat.control_fd, ring::OpTag::of(ring::Op::kControl));
+      log.flush();
+    }
+    if (shard.finished(now)) return;
+  }
+}
+
+}  // namespace
+
+void run_shard(const ShardSeat& seat) {
+  prctl(PR_SET_NAME, fmt::format("lychgate/{}", seat.index).c_str());
+  ring::ReactorOptions options;
+  options.slots = seat.plan.slots;
+  auto reactor = ring::UringReactor::create(options);
+  if (!reactor) give_up(seat, reactor.error());
+  auto slots = SlotTable::create(seat.plan.slots, seat.plan.key);
+  if (!slots) give_up(seat, slots.error());
+
+  ShardCounters& counters = seat.counters[seat.index];
+  counters.pid.store(getpid(), std::memory_order_relaxed);
+  Log log(seat.sink, **reactor, counters, getpid());
+  Shard shard(ShardParts{.config = seat.plan.config,
+                         .access = seat.plan.access ? &*seat.plan.access : nullptr,
+                         .counters = seat.counters,
+                         .index = seat.index,
+                         .reactor = **reactor,
+                         .log = log,
+                         .listeners = seat.listeners,
+                         .control_fd = seat.control_fd,
+                         .teaser = seat.plan.teaser,
+                         .bulk_relays_max = seat.plan.bulk_relays_max},
+              *slots, to_tick(monotonic_now()));
+  shard.start();
+  if (send(seat.control_fd, &kShardReady, 1, MSG_NOSIGNAL) != 1) _exit(EXIT_FAILURE);
+  serve(seat, shard, **reactor, log);
+  // Whoever is still relayed when drain is over goes with the process; the kernel frees the rest.
+  _exit(EXIT_SUCCESS);
+}
+
+}  // namespace lychgate::daemon

@@ -1,0 +1,31 @@
+// A shard as a process: makes the ring, the slots and the log, runs the loop until it is told to
+// stop or the supervisor is gone. Reads the clock; the Shard inside does not.
+
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/base/counters.h"
+#include "core/daemon/log.h"
+#include "core/daemon/plan.h"
+
+namespace lychgate::daemon {
+
+// Bytes on the control socket between supervisor and shard.
+inline constexpr char kShardReady = 'R';
+inline constexpr char kShardStop = 'S';
+
+struct ShardSeat {
+  const Plan& plan;
+  const LogSink& sink;
+  std::span<ShardCounters> counters;
+  uint32_t index = 0;
+  std::vector<int> listeners;
+  int control_fd = -1;
+};
+
+// Runs to the end of the process. Exit codes are sysexits; 0 after an ordered stop.
+[[noreturn]] void run_shard(const ShardSeat& seat);
+
+}  // namespace lychgate::daemon

@@ -1,0 +1,138 @@
+// A snapshot of each shard and their sum, rendered twice.
+
+#include "core/daemon/status.h"
+
+#include <array>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace lychgate::daemon {
+namespace {
+
+struct PoolNumbers {
+  uint64_t open = 0;
+  std::array<uint64_t, kHandoffOutcomeCount> outcomes{};
+};
+
+struct Numbers {
+  uint64_t held = 0;
+  int32_t pid = 0;
+  std::array<uint64_t, kPhaseCount> phases{};
+  std::array<uint64_t, kCounterCount> counters{};
+  std::vector<PoolNumbers> pools;
+};
+
+template <typename From>
+void add_all(auto& into, const From& from) {
+  for (size_t i = 0; i < into.size(); ++i) into[i] += from[i];
+}
+
+Numbers read(const ShardCounters& shard, size_t pools) {
+  Numbers out;
+  out.held = shard.held.load(std::memory_order_relaxed);
+  out.pid = shard.pid.load(std::memory_order_relaxed);
+  add_all(out.phases, shard.phases);
+  add_all(out.counters, shard.values);
+  for (size_t i = 0; i < pools; ++i) {
+    PoolNumbers& pool = out.pools.emplace_back();
+    pool.open = shard.pool_open[i].load(std::memory_order_relaxed);
+    add_all(pool.outcomes, shard.outcomes[i]);
+  }
+  return out;
+}
+
+Numbers sum(const std::vector<Numbers>& shards, size_t pools) {
+  Numbers total;
+  total.pools.resize(pools);
+  for (const Numbers& shard : shards) {
+    total.held += shard.held;
+    add_all(total.phases, shard.phases);
+    add_all(total.counters, shard.counters);
+    for (size_t i = 0; i < pools; ++i) {
+      total.pools[i].open += shard.pools[i].open;
+      add_all(total.pools[i].outcomes, shard.pools[i].outcomes);
+    }
+  }
+  return total;
+}
+
+std::vector<Numbers> read_all(std::span<const ShardCounters> shards, size_t pools) {
+  std::vector<Numbers> out;
+  for (const ShardCounters& shard : shards) out.push_back(read(shard, pools));
+  return out;
+}
+
+// "a":1,"b":2 - names are ours and need no escaping.
+template <typename NameOf>
+std::string json_members(std::span<const uint64_t> values, NameOf name_of, size_t first = 0) {
+  std::string out;
+  for (size_t i = first; i < values.size(); ++i) {
+    out += fmt::format("{}\"{}\":{}", out.empty() ? "" : ",", name_of(i), values[i]);
+  }
+  return out;
+}
+
+std::string json_numbers(const Numbers& numbers, const config::Config& config) {
+  std::string pools;
+  for (size_t i = 0; i < numbers.pools.size(); ++i) {
+    pools += fmt::format("{}\"{}\":{{\"open\":{},{}}}", i == 0 ? "" : ",", config.pools[i].name,
+                         numbers.pools[i].open,
+                         json_members(numbers.pools[i].outcomes,
+                                      [](size_t n) { return kHandoffOutcomeNames[n]; }));
+  }
+  return fmt::format(
+      "\"held\":{},\"phases\":{{{}}},\"counters\":{{{}}},\"pools\":{{{}}}", numbers.held,
+      json_members(numbers.phases, [](size_t n) { return kPhaseNames[n]; }, 1),
+      json_members(numbers.counters, [](size_t n) { return kCounterInfo[n].name; }), pools);
+}
+
+std::string row(std::string_view name, const std::vector<Numbers>& shards, const Numbers& total,
+                auto pick) {
+  std::string out = fmt::format("{:<24}{:>12}", name, pick(total));
+  for (const Numbers& shard : shards) out += fmt::format("{:>12}", pick(shard));
+  return out + '\n';
+}
+
+}  // namespace
+
+std::string status_json(std::span<const ShardCounters> shards, const config::Config& config) {
+  const std::vector<Numbers> all = read_all(shards, config.pools.size());
+  std::string list;
+  for (size_t i = 0; i < all.size(); ++i) {
+    list += fmt::format("{}{{\"shard\":{},\"pid\":{},{}}}", i == 0 ? "" : ",", i, all[i].pid,
+                        json_numbers(all[i], config));
+  }
+  return fmt::format("{{\"version\":\"{}\",\"shards\":[{}],\"total\":{{{}}}}}\n", LYCHGATE_VERSION,
+                     list, json_numbers(sum(all, config.pools.size()), config));
+}
+
+std::string status_text(std::span<const ShardCounters> shards, const config::Config& config) {
+  const std::vector<Numbers> all = read_all(shards, config.pools.size());
+  const Numbers total = sum(all, config.pools.size());
+  std::string out = fmt::format("lychgate {}\n{:<24}{:>12}", LYCHGATE_VERSION, "", "total");
+  for (size_t i = 0; i < all.size(); ++i) out += fmt::format("{:>12}", fmt::format("shard {}", i));
+  out += '\n';
+  out += row("held", all, total, [](const Numbers& n) { return n.held; });
+  // Phase 0 is a free slot, which is not a client.
+  for (size_t i = 1; i < kPhaseCount; ++i) {
+    out += row(fmt::format("  {}", kPhaseNames[i]), all, total,
+               [i](const Numbers& n) { return n.phases[i]; });
+  }
+  for (size_t i = 0; i < kCounterCount; ++i) {
+    if (total.counters[i] == 0) continue;
+    out += row(kCounterInfo[i].name, all, total, [i](const Numbers& n) { return n.counters[i]; });
+  }
+  for (size_t p = 0; p < config.pools.size(); ++p) {
+    out += row(fmt::format("pool {}", config.pools[p].name), all, total,
+               [p](const Numbers& n) { return n.pools[p].open; });
+    for (size_t o = 0; o < kHandoffOutcomeCount; ++o) {
+      if (total.pools[p].outcomes[o] == 0) continue;
+      out += row(fmt::format("  {}", kHandoffOutcomeNames[o]), all, total,
+                 [p, o](const Numbers& n) { return n.pools[p].outcomes[o]; });
+    }
+  }
+  return out;
+}
+
+}  // namespace lychgate::daemon

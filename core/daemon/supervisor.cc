@@ -1,0 +1,366 @@
+// Start, watch, stop. Signals are read from a descriptor, so nothing runs in a signal handler.
+
+#include "core/daemon/supervisor.h"
+
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+#include "core/daemon/listeners.h"
+#include "core/daemon/plan.h"
+#include "core/daemon/shard_process.h"
+#include "core/daemon/steward.h"
+
+namespace lychgate::daemon {
+namespace {
+
+// A child that lived shorter than this and dies again is started after the pause, not at once.
+constexpr Tick kShortLifeMs = 1000;
+constexpr Tick kRestartPauseMs = 1000;
+// Beyond `drain`: what a stopping shard needs to notice that its time is over.
+constexpr Tick kStopGraceMs = 2000;
+
+struct Child {
+  pid_t pid = -1;
+  int control_fd = -1;  // our end
+  bool ready = false;
+  Tick started = 0;
+  uint32_t short_lives = 0;
+  bool restart_due = false;
+  Tick restart_at = 0;
+};
+
+Tick now_tick() { return to_tick(monotonic_now()); }
+
+// Type=notify of systemd (sd_notify(3)): one datagram to the socket that the environment names.
+void notify(const std::string& state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr) return;
+  auto address = SocketAddress::unix_path(path);
+  if (!address) return;
+  if (path[0] == '@') {  // abstract name: a NUL instead of the sign, and no NUL at the end
+    address->path.sun_path[0] = '\0';
+    --address->length;
+  }
+  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, &address->any, address->length);
+  close(fd);
+}
+
+Result<void> become(const std::string& user) {
+  if (user.empty()) return {};
+  const passwd* entry = getpwnam(user.c_str());
+  if (entry == nullptr) {
+    return fail(ExitCode::kConfig,
+                fmt::format("user \"{}\" does not exist; create it or change `user`", user));
+  }
+  if (entry->pw_uid == geteuid()) return {};
+  if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 ||
+      setuid(entry->pw_uid) != 0) {
+    return fail(ExitCode::kNoPermission,
+                fmt::format("cannot become user \"{}\": {}; start as root, or as that user", user,
+                            errno_text(errno)));
+  }
+  return {};
+}
+
+class Supervisor {
+ public:
+  Supervisor(Plan&& plan, LogSink&& sink, Listeners&& listeners, SharedCounters&& counters,
+             int steward_fd, int signal_fd)
+      : plan_(std::move(plan)),
+        sink_(std::move(sink)),
+        listeners_(std::move(listeners)),
+        counters_(std::move(counters)),
+        steward_fd_(steward_fd),
+        signal_fd_(signal_fd),
+        shards_(plan_.config.shards) {}
+
+  Result<void> run();
+
+ private:
+  void start_shard(uint32_t index);
+  void start_steward();
+  pid_t fork_child(Child& child, int& child_end);
+  Result<void> await_ready();
+  void wait_for_news();
+  void reap();
+  void child_died(Child& child, const std::string& name, int status);
+  void restart_due();
+  int wait_ms() const;
+  void begin_stop();
+  void stop_all();
+  bool all_gone() const;
+
+  Plan plan_;
+  LogSink sink_;
+  Listeners listeners_;
+  SharedCounters counters_;
+  int steward_fd_;
+  int signal_fd_;
+  std::vector<Child> shards_;
+  Child steward_;
+  bool started_ = false;
+  bool stopping_ = false;
+  bool stop_now_ = false;
+  Tick stop_until_ = 0;
+  int failed_status_ = 0;  // of a shard that died before it was ready
+};
+
+pid_t Supervisor::fork_child(Child& child, int& child_end) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;
+  const pid_t parent = getpid();
+  child.pid = fork();
+  child.started = now_tick();
+  child.ready = false;
+  child.restart_due = false;
+  if (child.pid == 0) {
+    // Our ends of everybody's sockets: kept, they would hide the supervisor's death from others.
+    close(ends[0]);
+    for (const Child& other : shards_) {
+      if (other.control_fd >= 0) close(other.control_fd);
+    }
+    if (steward_.control_fd >= 0) close(steward_.control_fd);
+    close(signal_fd_);
+    LYCH_CHECK(getpid() != parent);
+    child_end = ends[1];
+    return 0;
+  }
+  close(ends[1]);
+  child.control_fd = ends[0];
+  return child.pid;
+}
+
+void Supervisor::start_shard(uint32_t index) {
+  Child& child = shards_[index];
+  int control = -1;
+  const pid_t pid = fork_child(child, control);
+  if (pid == 0) {
+    run_shard(ShardSeat{.plan = plan_,
+                        .sink = sink_,
+                        .counters = counters_.shards(),
+                        .index = index,
+                        .listeners = listeners_.by_shard[index],
+                        .control_fd = control});
+  }
+  if (pid < 0) {
+    child.restart_due = true;
+    child.restart_at = now_tick() + kRestartPauseMs;
+    log_now(sink_, fmt::format("warning: cannot start shard {}: {}", index, errno_text(errno)));
+  }
+}
+
+void Supervisor::start_steward() {
+  if (steward_fd_ < 0) return;
+  int control = -1;
+  if (fork_child(steward_, control) == 0) {
+    run_steward({.config = plan_.config,
+                 .counters = counters_.shards(),
+                 .listen_fd = steward_fd_,
+                 .control_fd = control});
+  }
+}
+
+int Supervisor::wait_ms() const {
+  const Tick now = now_tick();
+  int wait = -1;
+  const auto consider = [&](Tick at) {
+    const int ms = tick_reached(now, at) ? 0 : static_cast<int>(at - now);
+    if (wait < 0 || ms < wait) wait = ms;
+  };
+  for (const Child& child : shards_) {
+    if (child.restart_due) consider(child.restart_at);
+  }
+  if (steward_.restart_due) consider(steward_.restart_at);
+  if (stopping_) consider(stop_until_);
+  return wait;
+}
+
+void Supervisor::wait_for_news() {
+  std::vector<pollfd> waits{{signal_fd_, POLLIN, 0}};
+  for (const Child& child : shards_) {
+    // After its ready byte a shard has nothing to say; its death comes as a signal.
+    const int fd = child.ready ? -1 : child.control_fd;
+    waits.push_back({fd, POLLIN, 0});
+  }
+  if (poll(waits.data(), waits.size(), wait_ms()) <= 0) return;
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    if ((waits[i + 1].revents & POLLIN) == 0) continue;
+    char byte = 0;
+    if (recv(shards_[i].control_fd, &byte, 1, MSG_DONTWAIT) == 1) {
+      shards_[i].ready = byte == kShardReady;
+    }
+  }
+  signalfd_siginfo signal{};
+  while (read(signal_fd_, &signal, sizeof(signal)) == sizeof(signal)) {
+    if (signal.ssi_signo == SIGTERM || signal.ssi_signo == SIGINT) {
+      if (stopping_) stop_now_ = true;
+      begin_stop();
+    } else if (signal.ssi_signo == SIGHUP) {
+      log_now(sink_, "warning: SIGHUP: reload is not in this version; restart to change settings");
+    }
+  }
+  reap();
+}
+
+void Supervisor::reap() {
+  int status = 0;
+  for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
+    for (uint32_t i = 0; i < shards_.size(); ++i) {
+      if (shards_[i].pid != pid) continue;
+      counters_.shards()[i].reset_gauges();
+      child_died(shards_[i], fmt::format("shard {}", i), status);
+      if (!stopping_ && started_) counters_.shards()[i].add(Counter::kRestarts);
+    }
+    if (steward_.pid == pid) child_died(steward_, "steward", status);
+  }
+}
+
+void Supervisor::child_died(Child& child, const std::string& name, int status) {
+  close(child.control_fd);
+  child.control_fd = -1;
+  child.pid = -1;
+  if (stopping_) return;
+  if (!started_) {
+    failed_status_ = status;
+    return;
+  }
+  const std::string how = WIFSIGNALED(status)
+                              ? fmt::format("signal {}", WTERMSIG(status))
+                              : fmt::format("exit status {}", WEXITSTATUS(status));
+  log_now(sink_, fmt::format("warning: {} died ({}), starting it again", name, how));
+  const Tick now = now_tick();
+  const bool short_life = now - child.started < kShortLifeMs;
+  child.short_lives = short_life ? child.short_lives + 1 : 0;
+  child.restart_due = true;
+  child.restart_at = child.short_lives >= 2 ? now + kRestartPauseMs : now;
+}
+
+void Supervisor::restart_due() {
+  if (stopping_) return;
+  const Tick now = now_tick();
+  for (uint32_t i = 0; i < shards_.size(); ++i) {
+    if (shards_[i].restart_due && tick_reached(now, shards_[i].restart_at)) start_shard(i);
+  }
+  if (steward_.restart_due && tick_reached(now, steward_.restart_at)) start_steward();
+}
+
+Result<void> Supervisor::await_ready() {
+  for (;;) {
+    bool all = true;
+    for (const Child& child : shards_) all = all && child.ready;
+    if (all) return {};
+    if (failed_status_ != 0 || stopping_) {
+      const int code = WIFEXITED(failed_status_) ? WEXITSTATUS(failed_status_) : 70;
+      return fail(static_cast<ExitCode>(code), "a shard could not start; its own line says why");
+    }
+    wait_for_news();
+  }
+}
+
+void Supervisor::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  stop_until_ = now_tick() + to_ticks(plan_.config.drain) + kStopGraceMs;
+  notify("STOPPING=1");
+  for (const Child& child : shards_) {
+    if (child.control_fd >= 0) send(child.control_fd, &kShardStop, 1, MSG_NOSIGNAL);
+  }
+}
+
+bool Supervisor::all_gone() const {
+  for (const Child& child : shards_) {
+    if (child.pid > 0) return false;
+  }
+  return true;
+}
+
+void Supervisor::stop_all() {
+  while (!all_gone() && !stop_now_ && !tick_reached(now_tick(), stop_until_)) wait_for_news();
+  for (const Child& child : shards_) {
+    if (child.pid > 0) kill(child.pid, SIGKILL);
+  }
+  if (steward_.pid > 0) kill(steward_.pid, SIGKILL);
+  while (waitpid(-1, nullptr, 0) > 0) {
+  }
+  if (steward_fd_ >= 0) unlink(plan_.config.control.socket.c_str());
+}
+
+Result<void> Supervisor::run() {
+  log_now(sink_, fmt::format("lychgate {}: {}", LYCHGATE_VERSION, plan_.features.summary()));
+  for (const std::string& warning : listeners_.warnings) log_now(sink_, warning);
+  start_steward();
+  for (uint32_t i = 0; i < shards_.size(); ++i) start_shard(i);
+  if (auto ready = await_ready(); !ready) {
+    stopping_ = stop_now_ = true;
+    stop_all();
+    return ready;
+  }
+  started_ = true;
+  for (const config::Listen& listen : plan_.config.listens) {
+    log_now(sink_, fmt::format("listening on {} with {} shards, {} clients each",
+                               listen.address.bracketed(), plan_.config.shards,
+                               plan_.config.limits.per_shard));
+  }
+  notify("READY=1");
+  while (!stopping_) {
+    wait_for_news();
+    restart_due();
+  }
+  log_now(sink_, "stopping");
+  stop_all();
+  return {};
+}
+
+int block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+}  // namespace
+
+Result<void> run_gate(const config::Config& config) {
+  const std::vector<int> inherited = inherited_listeners();
+  auto plan = make_plan(config);
+  if (!plan) return tl::unexpected(plan.error());
+  auto sink = open_log(plan->config.log);
+  if (!sink) return tl::unexpected(sink.error());
+  auto counters = SharedCounters::create(plan->config.shards);
+  if (!counters) return tl::unexpected(counters.error());
+  auto listeners = open_listeners(plan->config, inherited);
+  if (!listeners) return tl::unexpected(listeners.error());
+  int steward_fd = -1;
+  if (const std::string& path = plan->config.control.socket; !path.empty()) {
+    const auto opened = open_control_socket(path);
+    if (!opened) return tl::unexpected(opened.error());
+    steward_fd = *opened;
+  }
+  if (auto became = become(plan->config.user); !became) {
+    if (steward_fd >= 0) unlink(plan->config.control.socket.c_str());
+    return became;
+  }
+  Supervisor supervisor(std::move(*plan), std::move(*sink), std::move(*listeners),
+                        std::move(*counters), steward_fd, block_signals());
+  return supervisor.run();
+}
+
+}  // namespace lychgate::daemon
