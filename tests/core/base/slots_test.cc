@@ -114,7 +114,7 @@ TEST(AddressCounts, SurviveTheConnectionsInTheirSlots) {
 
 // Clients come and go as in life: few addresses with many connections, many with one.
 TEST(AddressCounts, AgreeWithAModelOverAMillionOperations) {
-  for (const uint64_t seed : {11, 12}) {
+  for (const uint64_t seed : {11U, 12U}) {
     constexpr uint32_t kSize = 4096;
     std::mt19937_64 random(seed);
     SlotTable table = make_table(kSize);
