@@ -8,7 +8,6 @@
 #include <cstring>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -101,17 +100,9 @@ TEST_F(BackendSocket, AUnixSendOfTheWholeWaitsForRoom) {
   const std::string sent = pattern(2'000'000);
   driver->send(slot, sent, SendMode::kWhole, on(Op::kRelaySend, slot));
   EXPECT_TRUE(driver.silent(Op::kRelaySend));
-  std::string got;
-  std::vector<char> part(50'000);
-  std::vector<Completion> done;
-  for (int rounds = 0; rounds < 100'000 && got.size() < sent.size(); ++rounds) {
-    const ssize_t n = recv(backend.get(), part.data(), part.size(), MSG_DONTWAIT);
-    if (n > 0) got.append(part.data(), static_cast<size_t>(n));
-    for (const Completion& one : driver->turn(milliseconds(n > 0 ? 0 : 10))) done.push_back(one);
-  }
-  EXPECT_TRUE(got == sent);
-  ASSERT_EQ(done.size(), 1u);
-  EXPECT_EQ(done[0].result, static_cast<int32_t>(sent.size()));
+  EXPECT_TRUE(driver.turn_while_reading(backend, sent.size()) == sent);
+  EXPECT_EQ(driver.next(Op::kRelaySend).result, static_cast<int32_t>(sent.size()));
+  EXPECT_TRUE(driver.silent(Op::kRelaySend)) << "one completion for one send";
 }
 
 TEST_F(BackendSocket, AMissingUnixBackendSaysSo) {
@@ -135,6 +126,7 @@ TEST_F(BackendSocket, AFullUnixBacklogAnswersAgainAndHoldsNoWorkers) {
       const int32_t result = connect(driver, slot, listener.address());
       if (result == 0) ++connected;
       if (result == -EAGAIN) ++again;
+      if (result != 0 && result != -EAGAIN) break;
     }
     return fmt::format("connected {} again {} at most one worker {}", connected, again,
                        worker_threads() <= 1);

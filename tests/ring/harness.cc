@@ -192,6 +192,19 @@ bool Driver::silent(Op op) {
   return all(op).empty();
 }
 
+std::string Driver::turn_while_reading(const Fd& peer, size_t bytes) {
+  constexpr int kIdleTurnsMax = 300;
+  std::string out;
+  std::vector<char> part(50'000);
+  for (int idle = 0; idle < kIdleTurnsMax && out.size() < bytes;) {
+    const ssize_t got = recv(peer.get(), part.data(), part.size(), MSG_DONTWAIT);
+    if (got > 0) out.append(part.data(), static_cast<size_t>(got));
+    idle = got > 0 ? 0 : idle + 1;
+    turn(milliseconds(got > 0 ? 0 : 10));
+  }
+  return out;
+}
+
 uint32_t Driver::accept(const Listener& listener) {
   PeerAddress peer;
   ring_->accept_direct(listener.fd.get(), peer, OpTag::of(Op::kAccept));

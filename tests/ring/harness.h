@@ -107,6 +107,10 @@ class Driver {
   // True when nothing of op has come and none comes within a short wait.
   bool silent(Op op);
 
+  // Turns while a peer reads, until so many bytes have been read or none come for some seconds.
+  // What completes meanwhile is left for next().
+  std::string turn_while_reading(const Fd& peer, size_t bytes);
+
   // Accepts one waiting client.
   uint32_t accept(const Listener& listener);
   // A connected TCP pair.
