@@ -82,6 +82,12 @@ void Transfers::next_backend(Record& record, Tick now) {
   connections_.expect_slot();
   connections_.reactor.open_socket(backend_of(record).address.family(),
                                    connections_.begin(Op::kBackendSocket, record.client.slot));
+  record.opening = 1;
+  record.opening_error = 0;
+  if (backend_of(record).method != HandoffMethod::kPass) return;
+  ++record.opening;
+  connections_.reactor.install(record.client.slot,
+                               connections_.begin(Op::kInstall, record.client.slot));
 }
 
 bool Transfers::fall_back(Record& record) {
@@ -165,7 +171,7 @@ void Transfers::complete(uint32_t slot, const Completion& completion, Tick now) 
   Record& record = records_[index];
   switch (record.stage) {
     case Stage::kOpening:
-      return socket_opened(record, completion, now);
+      return opened(record, completion, now);
     case Stage::kConnecting:
       return connected(record, completion, now);
     case Stage::kInstalling:

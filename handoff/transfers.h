@@ -61,7 +61,7 @@ class Transfers {
     kWaiting,  // for any backend to become free
     kOpening,  // socket
     kConnecting,
-    kInstalling,  // the client's real descriptor
+    kInstalling,  // splice to a wildcard listener: the client's real descriptor, for its address
     kPassing,     // descriptor and attributes on their way
     kUntaken,     // until smtpd has read them
     kHeader,      // PROXY header on its way
@@ -80,6 +80,8 @@ class Transfers {
     bool waiting = false;  // give_up_at is set
     Tick give_up_at = 0;
     int real_fd = -1;
+    uint32_t opening = 0;   // requests of kOpening in flight
+    int opening_error = 0;  // the first of them that failed
     Endpoint server;
     std::array<char, kPassBytesMax> bytes;  // attributes or PROXY header
     ring::DescriptorMessage message;
@@ -96,6 +98,8 @@ class Transfers {
   void socket_opened(Record& record, const ring::Completion& completion, Tick now);
   void connected(Record& record, const ring::Completion& completion, Tick now);
   void client_installed(Record& record, const ring::Completion& completion, Tick now);
+  void opened(Record& record, const ring::Completion& completion, Tick now);
+  void connect_backend(Record& record, Tick now);
   void send_descriptor(Record& record);
   void passed(Record& record, const ring::Completion& completion, Tick now);
   void taken(Record& record, const ring::Completion& completion, Tick now);

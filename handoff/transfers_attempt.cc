@@ -1,4 +1,5 @@
-// One attempt at one backend. pass: socket, connect, real descriptor, message, smtpd's end of file.
+// One attempt at one backend. pass: socket and real descriptor, connect and message, smtpd's end of
+// file.
 // splice: socket, connect, PROXY header, the backend's first byte, then the relay.
 
 #include <poll.h>
@@ -37,23 +38,38 @@ HandoffOutcome outcome_of(int error) {
 
 }  // namespace
 
-void Transfers::socket_opened(Record& record, const Completion& completion, Tick now) {
-  connections_.slot_came();
+// The socket, and for pass the client's real descriptor, asked for in one turn.
+void Transfers::opened(Record& record, const Completion& completion, Tick now) {
+  --record.opening;
+  const bool is_socket = completion.tag.operation() == Op::kBackendSocket;
+  if (is_socket) connections_.slot_came();
   if (completion.result < 0) {
-    return attempt_failed(record, outcome_of(-completion.result), errno_text(-completion.result),
-                          now);
+    if (record.opening_error == 0) record.opening_error = -completion.result;
+  } else if (is_socket) {
+    record.backend_slot = static_cast<uint32_t>(completion.result);
+    connections_.open_backend(record.backend_slot, index_of(record));
+  } else {
+    record.real_fd = completion.result;
   }
-  record.backend_slot = static_cast<uint32_t>(completion.result);
-  connections_.open_backend(record.backend_slot, index_of(record));
+  if (record.opening > 0) return;
+  if (record.opening_error != 0) {
+    return attempt_failed(record, outcome_of(record.opening_error),
+                          errno_text(record.opening_error), now);
+  }
+  connect_backend(record, now);
+}
+
+void Transfers::connect_backend(Record& record, Tick now) {
   const config::Backend& backend = backend_of(record);
   record.stage = Stage::kConnecting;
-  arm(record, now + to_ticks(config_.pools[record.pool].connect_timeout));
   if (backend.address.family() != AF_UNIX) {
     connections_.reactor.set_nodelay(record.backend_slot,
                                      connections_.begin(Op::kBackendOption, record.backend_slot));
   }
   connections_.reactor.connect(record.backend_slot, backend.address,
                                connections_.begin(Op::kBackendConnect, record.backend_slot));
+  if (backend.method == HandoffMethod::kPass) return send_descriptor(record);
+  arm(record, now + to_ticks(config_.pools[record.pool].connect_timeout));
 }
 
 void Transfers::connected(Record& record, const Completion& completion, Tick now) {
@@ -62,10 +78,8 @@ void Transfers::connected(Record& record, const Completion& completion, Tick now
     return attempt_failed(record, outcome_of(-completion.result), errno_text(-completion.result),
                           now);
   }
-  const config::Pool& pool = config_.pools[record.pool];
-  const bool by_pass = backend_of(record).method == HandoffMethod::kPass;
-  const bool header = !by_pass && pool.proxy != config::ProxyHeader::kNone;
-  if (by_pass || (header && needs_local_address(record))) {
+  const bool header = config_.pools[record.pool].proxy != config::ProxyHeader::kNone;
+  if (header && needs_local_address(record)) {
     connections_.timers.cancel(record.client.slot);
     record.stage = Stage::kInstalling;
     connections_.reactor.install(record.client.slot,
@@ -81,17 +95,18 @@ void Transfers::client_installed(Record& record, const Completion& completion, T
     return attempt_failed(record, outcome_of(-completion.result), errno_text(-completion.result),
                           now);
   }
-  record.real_fd = completion.result;
-  if (needs_local_address(record)) {
-    record.server = connections_.reactor.local_endpoint(record.real_fd);
-  }
-  if (backend_of(record).method == HandoffMethod::kPass) return send_descriptor(record);
-  connections_.reactor.close_fd(record.real_fd);
-  record.real_fd = -1;
+  record.server = connections_.reactor.local_endpoint(completion.result);
+  connections_.reactor.close_fd(completion.result);
   send_header(record, now);
 }
 
+// In the same turn as the connect, which is immediate for a unix socket: an smtpd that has just
+// been woken by the connection finds the descriptor there and need not sleep again. After a refused
+// connect the send fails as well (-ENOTCONN) and nothing has been given away.
 void Transfers::send_descriptor(Record& record) {
+  if (needs_local_address(record)) {
+    record.server = connections_.reactor.local_endpoint(record.real_fd);
+  }
   const size_t size = write_pass_attributes(ends_of(record), record.bytes);
   record.stage = Stage::kPassing;
   record.message.fd = record.real_fd;
@@ -101,6 +116,10 @@ void Transfers::send_descriptor(Record& record) {
 }
 
 void Transfers::passed(Record& record, const Completion& completion, Tick now) {
+  if (completion.tag.operation() == Op::kBackendConnect && completion.result < 0) {
+    return attempt_failed(record, outcome_of(-completion.result), errno_text(-completion.result),
+                          now);
+  }
   if (completion.tag.operation() != Op::kPassSend) return;
   // The message in the socket keeps the client open; our direct descriptor stays until smtpd has
   // read it, so that a service that dies with the message unread leaves us the client.

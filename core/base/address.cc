@@ -44,6 +44,7 @@ IpAddress IpAddress::from_v4(uint32_t host_order) {
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
   char buffer[INET6_ADDRSTRLEN];
   if (text.empty() || text.size() >= sizeof(buffer)) return std::nullopt;
+  if (text.find('\0') != std::string_view::npos) return std::nullopt;  // inet_pton would stop there
   std::memcpy(buffer, text.data(), text.size());
   buffer[text.size()] = '\0';
   in_addr v4{};
@@ -134,6 +135,7 @@ std::optional<Network> Network::parse(std::string_view text) {
 }
 
 bool Network::contains(const IpAddress& address) const {
+  if (base.is_v4() != address.is_v4()) return false;  // ::/0 is every IPv6 client, no IPv4 one
   const size_t whole = prefix / 8;
   if (std::memcmp(base.bytes.data(), address.bytes.data(), whole) != 0) return false;
   if (prefix % 8 == 0) return true;

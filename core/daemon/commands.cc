@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <string>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "core/config/reader.h"
 #include "core/config/show.h"
@@ -100,9 +100,9 @@ int run_command_line(int argc, char** argv) {
   int code = 0;
   const auto command = [&](const char* name, const char* sentence, int (*body)(const Options&)) {
     CLI::App* sub = app.add_subcommand(name, sentence);
-    sub->add_option("--config", options.config,
-                    std::string("configuration file (default ") + kDefaultConfig +
-                        ", if it is there)");
+    sub->add_option(
+        "--config", options.config,
+        std::string("configuration file (default ") + kDefaultConfig + ", if it is there)");
     sub->callback([&options, &code, body] { code = body(options); });
     return sub;
   };

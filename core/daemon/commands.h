@@ -1,4 +1,5 @@
-// The command line: run, check, show, status. Prints to stdout and stderr and returns the exit code.
+// The command line: run, check, show, status. Prints to stdout and stderr and returns the exit
+// code.
 
 #pragma once
 

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "core/base/limits.h"
+#include "core/config/values.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -27,10 +28,10 @@ void switch_on(int fd, int level, int option) {
 }
 
 tl::unexpected<Error> bind_failure(const Endpoint& address, int error) {
-  const std::string place = address.bracketed();
+  const std::string place = config::endpoint_text(address);
   if (error == EADDRINUSE) {
     return fail(ExitCode::kUnavailable,
-                fmt::format("cannot listen on {}: the port is taken by another process; stop it "
+                fmt::format("cannot listen on {}: the port is in use by another process; stop it "
                             "(ss -ltnp shows who) or change listen.address",
                             place));
   }
@@ -116,7 +117,7 @@ Result<std::vector<int>> bind_group(config::Listen& listen, uint32_t shards) {
   if (shards > 1 && !attach_selector(members[0], listen.address.address.is_v4(), shards)) {
     return fail(ExitCode::kOsError,
                 fmt::format("cannot attach the shard selector to {}: {}",
-                            listen.address.bracketed(), errno_text(errno)));
+                            config::endpoint_text(listen.address), errno_text(errno)));
   }
   return members;
 }
@@ -134,15 +135,14 @@ std::vector<int> adopt(int fd, config::Listen& listen, uint32_t shards, Listener
     if (!more) break;
     members.push_back(*more);
   }
-  const bool grouped =
-      members.size() == shards &&
-      (shards == 1 || attach_selector(fd, listen.address.address.is_v4(), shards));
+  const bool grouped = members.size() == shards &&
+                       (shards == 1 || attach_selector(fd, listen.address.address.is_v4(), shards));
   if (grouped) return members;
   for (size_t i = 1; i < members.size(); ++i) close(members[i]);
   out.warnings.push_back(fmt::format(
       "warning: the socket given for {} cannot be split between shards; all accept from it and "
       "limits.per_address counts in each shard apart",
-      listen.address.bracketed()));
+      config::endpoint_text(listen.address)));
   return std::vector<int>(shards, fd);
 }
 

@@ -137,8 +137,16 @@ void Log::add(std::string_view text) {
   gathering_.ends.push_back(static_cast<uint32_t>(gathering_.bytes.size()));
 }
 
-void Log::flush() {
-  if (in_flight_ > 0 || gathering_.empty()) return;
+void Log::flush(Tick now, Turn turn) {
+  if (!wants_turn()) return;
+  if (!due_) due_ = now + kTimerGrainMs;
+  const bool half_full = gathering_.bytes.size() > kLogQueueBytes / 2;
+  if (turn == Turn::kBusy && !half_full && !tick_reached(now, *due_)) return;
+  due_.reset();
+  hand_over();
+}
+
+void Log::hand_over() {
   if (lost_unsaid_ > 0) {
     const std::string said = fmt::format("warning: {} log lines lost", lost_unsaid_);
     lost_unsaid_ = 0;

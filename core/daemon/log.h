@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,8 +43,12 @@ class Log {
   // The wall clock of this turn.
   void set_time(WallTime now) { now_ = now; }
   void add(std::string_view text);
-  // Hands what has gathered to the ring, if the last lot is through.
-  void flush();
+  // Lines wait for a turn that brought nothing else to do, so that a client in a hurry never waits
+  // for a write; at most a timer grain long.
+  enum class Turn : uint8_t { kBusy, kIdle };
+  void flush(Tick now, Turn turn);
+  // Lines wait for such a turn; there should be one at once.
+  bool wants_turn() const { return !gathering_.empty() && in_flight_ == 0; }
   void complete(const ring::Completion& completion);
   bool idle() const { return gathering_.empty() && in_flight_ == 0; }
 
@@ -58,6 +63,7 @@ class Log {
     }
   };
   bool is_stream() const;
+  void hand_over();
   void write_rest();
 
   const LogSink& sink_;
@@ -70,6 +76,7 @@ class Log {
   size_t written_ = 0;      // stream: bytes of writing_ that are through
   uint32_t in_flight_ = 0;  // requests for writing_
   uint64_t lost_unsaid_ = 0;
+  std::optional<Tick> due_;  // of gathering_
 };
 
 }  // namespace lychgate::daemon

@@ -2,4 +2,6 @@
 
 #include "core/daemon/commands.h"
 
-int main(int argc, char** argv) { return lychgate::daemon::run_command_line(argc, argv); }
+int main(int argc, char** argv) {
+  return lychgate::daemon::run_command_line(argc, argv);
+}

@@ -26,7 +26,9 @@ namespace {
 constexpr rlim_t kDescriptorsMin = 512;
 
 // Slots for a number of clients: as many again as an eighth for sockets to backends and closing.
-uint32_t slots_for(uint32_t clients) { return clients + std::max(kSlotsMin, clients / 8); }
+uint32_t slots_for(uint32_t clients) {
+  return clients + std::max(kSlotsMin, clients / 8);
+}
 
 Result<std::string> read_file(const std::string& path) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
@@ -100,7 +102,7 @@ Result<void> check_backends(const config::Config& config) {
     for (const config::Backend& backend : pool.backends) {
       if (backend.address.family() != AF_UNIX) continue;
       const char* path = backend.address.path.sun_path;
-      struct stat status{};
+      struct stat status {};
       std::string wrong;
       if (stat(path, &status) != 0) {
         wrong = errno_text(errno);
@@ -109,9 +111,10 @@ Result<void> check_backends(const config::Config& config) {
       }
       if (wrong.empty()) continue;
       if (!lines.empty()) lines += '\n';
-      lines += fmt::format("pool \"{}\": backend {}: {}; start the service first, or correct the "
-                           "path",
-                           pool.name, backend.text, wrong);
+      lines += fmt::format(
+          "pool \"{}\": backend {}: {}; start the service first, or correct the "
+          "path",
+          pool.name, backend.text, wrong);
     }
   }
   if (lines.empty()) return {};

@@ -1,5 +1,6 @@
 // What a start needs to know before anything is bound: the effective configuration, the access
-// list, the sizes that the descriptor limit allows. Reads files and limits; binds and forks nothing.
+// list, the sizes that the descriptor limit allows. Reads files and limits; binds and forks
+// nothing.
 
 #pragma once
 

@@ -60,7 +60,6 @@ void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
       out.log(LogKind::kHangup);
       out.log(LogKind::kDisconnect);
       out.just(ActionKind::kClose);
-      session.phase = Phase::kClosing;
       return;
   }
   say_and_close(session, *verdict.reply, out);
@@ -127,7 +126,6 @@ void on_timer(Slot& session, ActionList& out) {
   LYCH_CHECK(session.phase == Phase::kLinger);
   out.log(LogKind::kDisconnect);
   out.just(ActionKind::kClose);
-  session.phase = Phase::kClosing;
 }
 
 void on_look(const config::Config& config, Slot& session, const Event& event, Tick now,
@@ -162,7 +160,6 @@ void on_replied(Slot& session, Tick now, ActionList& out) {
   }
   out.log(LogKind::kDisconnect);
   out.just(ActionKind::kClose);
-  session.phase = Phase::kClosing;
 }
 
 void on_nowhere_to_go(Counter counter, Slot& session, ActionList& out) {
@@ -174,11 +171,6 @@ void on_nowhere_to_go(Counter counter, Slot& session, ActionList& out) {
 void on_stop(Slot& session, ActionList& out) {
   out.count(Counter::kDropShutdown);
   say_and_close(session, smtp::ReplyId::kShuttingDown, out);
-}
-
-void leave(Slot& session, ActionList& out) {
-  session.phase = Phase::kClosing;
-  out.just(ActionKind::kClose);
 }
 
 }  // namespace
@@ -211,7 +203,7 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       break;
     case EventKind::kTaken:
     case EventKind::kRelayEnded:
-      leave(session, out);
+      out.just(ActionKind::kClose);
       break;
   }
   return out;

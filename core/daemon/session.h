@@ -62,7 +62,7 @@ enum class ActionKind : uint8_t {
   kReply,    // send `reply`
   kShut,     // shut our write side
   kRoute,    // choose a route and hand off
-  kClose,
+  kClose,    // the connection moves to the closing phases by itself
 };
 
 struct Action {

@@ -81,6 +81,7 @@ uint32_t Shard::clients() const {
 }
 
 std::optional<milliseconds> Shard::wait(Tick now) const {
+  if (log_.wants_turn()) return milliseconds{0};
   std::optional<Tick> wake = timers_.next_wake();
   const auto consider = [&wake](std::optional<Tick> at) {
     if (at && (!wake || tick_reached(*wake, *at))) wake = at;
@@ -112,7 +113,7 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
   }
   while (const auto warning = transfers_.next_warning()) log_.add(*warning);
   acceptor_.submit(now);
-  log_.flush();
+  log_.flush(now, completions.empty() ? Log::Turn::kIdle : Log::Turn::kBusy);
 }
 
 void Shard::dispatch(const Completion& completion, Tick now) {

@@ -57,7 +57,6 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
       if (order == Order::kOrphaned) return;
       if (order == Order::kStop) shard.stop(now);
       reactor.poll_fd(seat.control_fd, ring::OpTag::of(ring::Op::kControl));
-      log.flush();
     }
     if (shard.finished(now)) return;
   }

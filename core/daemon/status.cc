@@ -76,14 +76,15 @@ std::string json_members(std::span<const uint64_t> values, NameOf name_of, size_
 std::string json_numbers(const Numbers& numbers, const config::Config& config) {
   std::string pools;
   for (size_t i = 0; i < numbers.pools.size(); ++i) {
-    pools += fmt::format("{}\"{}\":{{\"open\":{},{}}}", i == 0 ? "" : ",", config.pools[i].name,
-                         numbers.pools[i].open,
-                         json_members(numbers.pools[i].outcomes,
-                                      [](size_t n) { return kHandoffOutcomeNames[n]; }));
+    pools += fmt::format(
+        "{}\"{}\":{{\"open\":{},{}}}", i == 0 ? "" : ",", config.pools[i].name,
+        numbers.pools[i].open,
+        json_members(numbers.pools[i].outcomes, [](size_t n) { return kHandoffOutcomeNames[n]; }));
   }
   return fmt::format(
       "\"held\":{},\"phases\":{{{}}},\"counters\":{{{}}},\"pools\":{{{}}}", numbers.held,
-      json_members(numbers.phases, [](size_t n) { return kPhaseNames[n]; }, 1),
+      json_members(
+          numbers.phases, [](size_t n) { return kPhaseNames[n]; }, 1),
       json_members(numbers.counters, [](size_t n) { return kCounterInfo[n].name; }), pools);
 }
 

@@ -21,6 +21,7 @@
 namespace lychgate::daemon {
 namespace {
 
+constexpr char kRuntimeFolder[] = "/run/lychgate";
 constexpr timeval kClientPatience{1, 0};
 constexpr size_t kAnswerMax = size_t{16} << 20;  // far above 64 shards' worth of status
 
@@ -71,9 +72,9 @@ Result<int> connect_to(const std::string& path) {
   if (fd < 0 || connect(fd, &address->any, address->length) != 0) {
     const int error = errno;
     if (fd >= 0) close(fd);
-    return fail(ExitCode::kUnavailable,
-                fmt::format("cannot reach the gate at {}: {}; is it running?", path,
-                            errno_text(error)));
+    return fail(
+        ExitCode::kUnavailable,
+        fmt::format("cannot reach the gate at {}: {}; is it running?", path, errno_text(error)));
   }
   return fd;
 }
@@ -83,9 +84,9 @@ Result<int> connect_to(const std::string& path) {
 Result<int> open_control_socket(const std::string& path) {
   const auto address = SocketAddress::unix_path(path);
   if (!address) {
-    return fail(ExitCode::kConfig,
-                fmt::format("control.socket \"{}\" is longer than the 107 bytes of a unix path",
-                            path));
+    return fail(
+        ExitCode::kConfig,
+        fmt::format("control.socket \"{}\" is longer than the 107 bytes of a unix path", path));
   }
   if (const auto live = connect_to(path)) {
     close(*live);
@@ -94,13 +95,14 @@ Result<int> open_control_socket(const std::string& path) {
                             "another path",
                             path));
   }
-  struct stat status{};
+  struct stat status {};
   if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) unlink(path.c_str());
-  // Only the last folder is made: /run/lychgate on a host without a packaged RuntimeDirectory.
-  mkdir(std::filesystem::path(path).parent_path().c_str(), 0755);
+  // The default's own folder is made where no package or unit has (RuntimeDirectory); a folder that
+  // an operator names must be there.
+  if (std::filesystem::path(path).parent_path() == kRuntimeFolder) mkdir(kRuntimeFolder, 0755);
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || bind(fd, &address->any, address->length) != 0 ||
-      chmod(path.c_str(), 0660) != 0 || listen(fd, static_cast<int>(kControlClientsMax)) != 0) {
+  if (fd < 0 || bind(fd, &address->any, address->length) != 0 || chmod(path.c_str(), 0660) != 0 ||
+      listen(fd, static_cast<int>(kControlClientsMax)) != 0) {
     const int error = errno;
     if (fd >= 0) close(fd);
     return fail(error == EACCES ? ExitCode::kNoPermission : ExitCode::kCantCreate,

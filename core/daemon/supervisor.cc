@@ -43,22 +43,25 @@ struct Child {
   Tick restart_at = 0;
 };
 
-Tick now_tick() { return to_tick(monotonic_now()); }
+Tick now_tick() {
+  return to_tick(monotonic_now());
+}
 
-// Type=notify of systemd (sd_notify(3)): one datagram to the socket that the environment names.
-void notify(const std::string& state) {
+// Type=notify of systemd (sd_notify(3)): the socket that the environment names, or -1. Connected
+// before root is given up, since its path may not be open to `user`.
+int open_notify_socket() {
   const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr) return;
+  if (path == nullptr) return -1;
   auto address = SocketAddress::unix_path(path);
-  if (!address) return;
+  if (!address) return -1;
   if (path[0] == '@') {  // abstract name: a NUL instead of the sign, and no NUL at the end
     address->path.sun_path[0] = '\0';
     --address->length;
   }
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, &address->any, address->length);
-  close(fd);
+  if (fd >= 0 && connect(fd, &address->any, address->length) == 0) return fd;
+  if (fd >= 0) close(fd);
+  return -1;
 }
 
 Result<void> become(const std::string& user) {
@@ -78,16 +81,24 @@ Result<void> become(const std::string& user) {
   return {};
 }
 
+// Descriptors of the supervisor's own; -1: none.
+struct Doors {
+  int steward_fd = -1;  // control socket
+  int signal_fd = -1;
+  int notify_fd = -1;
+};
+
 class Supervisor {
  public:
   Supervisor(Plan&& plan, LogSink&& sink, Listeners&& listeners, SharedCounters&& counters,
-             int steward_fd, int signal_fd)
+             const Doors& doors)
       : plan_(std::move(plan)),
         sink_(std::move(sink)),
         listeners_(std::move(listeners)),
         counters_(std::move(counters)),
-        steward_fd_(steward_fd),
-        signal_fd_(signal_fd),
+        steward_fd_(doors.steward_fd),
+        signal_fd_(doors.signal_fd),
+        notify_fd_(doors.notify_fd),
         shards_(plan_.config.shards) {}
 
   Result<void> run();
@@ -95,6 +106,7 @@ class Supervisor {
  private:
   void start_shard(uint32_t index);
   void start_steward();
+  void notify(std::string_view state) const;
   pid_t fork_child(Child& child, int& child_end);
   Result<void> await_ready();
   void wait_for_news();
@@ -112,6 +124,7 @@ class Supervisor {
   SharedCounters counters_;
   int steward_fd_;
   int signal_fd_;
+  int notify_fd_;
   std::vector<Child> shards_;
   Child steward_;
   bool started_ = false;
@@ -120,6 +133,10 @@ class Supervisor {
   Tick stop_until_ = 0;
   int failed_status_ = 0;  // of a shard that died before it was ready
 };
+
+void Supervisor::notify(std::string_view state) const {
+  if (notify_fd_ >= 0) send(notify_fd_, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
 
 pid_t Supervisor::fork_child(Child& child, int& child_end) {
   int ends[2];
@@ -240,9 +257,8 @@ void Supervisor::child_died(Child& child, const std::string& name, int status) {
     failed_status_ = status;
     return;
   }
-  const std::string how = WIFSIGNALED(status)
-                              ? fmt::format("signal {}", WTERMSIG(status))
-                              : fmt::format("exit status {}", WEXITSTATUS(status));
+  const std::string how = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                              : fmt::format("exit status {}", WEXITSTATUS(status));
   log_now(sink_, fmt::format("warning: {} died ({}), starting it again", name, how));
   const Tick now = now_tick();
   const bool short_life = now - child.started < kShortLifeMs;
@@ -348,18 +364,19 @@ Result<void> run_gate(const config::Config& config) {
   if (!counters) return tl::unexpected(counters.error());
   auto listeners = open_listeners(plan->config, inherited);
   if (!listeners) return tl::unexpected(listeners.error());
-  int steward_fd = -1;
+  Doors doors{.notify_fd = open_notify_socket()};
   if (const std::string& path = plan->config.control.socket; !path.empty()) {
     const auto opened = open_control_socket(path);
     if (!opened) return tl::unexpected(opened.error());
-    steward_fd = *opened;
+    doors.steward_fd = *opened;
   }
   if (auto became = become(plan->config.user); !became) {
-    if (steward_fd >= 0) unlink(plan->config.control.socket.c_str());
+    if (doors.steward_fd >= 0) unlink(plan->config.control.socket.c_str());
     return became;
   }
+  doors.signal_fd = block_signals();
   Supervisor supervisor(std::move(*plan), std::move(*sink), std::move(*listeners),
-                        std::move(*counters), steward_fd, block_signals());
+                        std::move(*counters), doors);
   return supervisor.run();
 }
 
