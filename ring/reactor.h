@@ -77,7 +77,7 @@ class Reactor {
   virtual void discard(uint32_t slot, OpTag tag) = 0;
   virtual void receive_multishot(uint32_t slot, OpTag tag) = 0;  // into provided buffers
   virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
-  virtual void shutdown_write(uint32_t slot, OpTag tag) = 0;
+  virtual void shutdown_write(uint32_t slot, OpTag tag) = 0;  // op: kShutdown or kRelayShutdown
   // REQUIRES: nothing in flight for the slot, else the peer would see nothing (measured).
   virtual void close(uint32_t slot, OpTag tag) = 0;
   virtual void cancel(uint32_t slot, OpTag tag) = 0;  // everything in flight for the slot

@@ -72,6 +72,9 @@ inline constexpr uint32_t kRelayLingerMs = 5000;
 // How long a refused client may take to read its reply before the descriptor is closed.
 inline constexpr uint32_t kLingerMs = 1000;
 
+// Log events kept for an idle turn before they are put into words all the same.
+inline constexpr size_t kLinesUnwrittenMax = 512;
+
 // Status requests served at once by the steward, and the length of one request.
 inline constexpr uint32_t kControlClientsMax = 16;
 inline constexpr size_t kControlRequestMax = 256;

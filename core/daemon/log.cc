@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -77,42 +76,54 @@ Result<LogSink> open_log(const config::Log& log) {
   return sink;
 }
 
-void append_record(const LogSink& sink, WallTime now, int pid, std::string_view text,
-                   std::string& out) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  const auto micros =
-      std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count() %
-      1000000;
-  const auto to = std::back_inserter(out);
-  switch (sink.target) {
+void LogFrame::new_second(std::time_t second) {
+  second_ = second;
+  switch (sink_.target) {
     case config::LogTarget::kStderr:
     case config::LogTarget::kFile:
-      fmt::format_to(to, "{:%Y-%m-%dT%H:%M:%S}.{:06}+00:00 {} {}[{}]: {}\n", fmt::gmtime(seconds),
-                     micros, sink.hostname, sink.ident, pid, text);
+      head_ = fmt::format("{:%Y-%m-%dT%H:%M:%S}.", fmt::gmtime(second));
+      tail_ = fmt::format("+00:00 {} {}[{}]: ", sink_.hostname, sink_.ident, pid_);
       return;
     case config::LogTarget::kSyslog:
-      fmt::format_to(to, "<{}>{:%b %e %H:%M:%S} {}[{}]: {}",
-                     is_warning(text) ? kMailWarning : kMailInfo, fmt::localtime(seconds),
-                     sink.ident, pid, text);
+      head_ = fmt::format("{:%b %e %H:%M:%S} {}[{}]: ", fmt::localtime(second), sink_.ident, pid_);
       return;
     case config::LogTarget::kJournal:
-      fmt::format_to(to,
-                     "MESSAGE={}\nPRIORITY={}\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={}\n"
-                     "SYSLOG_PID={}\n",
-                     text, is_warning(text) ? 4 : 6, sink.ident, pid);
+      tail_ = fmt::format("\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={}\nSYSLOG_PID={}\n", sink_.ident,
+                          pid_);
+      return;
+  }
+}
+
+void LogFrame::append(WallTime at, std::string_view text, std::string& out) {
+  using std::chrono::microseconds;
+  const std::time_t second = std::chrono::system_clock::to_time_t(at);
+  if (second != second_) new_second(second);
+  const auto to = std::back_inserter(out);
+  switch (sink_.target) {
+    case config::LogTarget::kStderr:
+    case config::LogTarget::kFile: {
+      const auto since = std::chrono::duration_cast<microseconds>(at.time_since_epoch());
+      fmt::format_to(to, "{}{:06}{}{}\n", head_, since.count() % 1000000, tail_, text);
+      return;
+    }
+    case config::LogTarget::kSyslog:
+      fmt::format_to(to, "<{}>{}{}", is_warning(text) ? kMailWarning : kMailInfo, head_, text);
+      return;
+    case config::LogTarget::kJournal:
+      fmt::format_to(to, "MESSAGE={}\nPRIORITY={}{}", text, is_warning(text) ? 4 : 6, tail_);
       return;
   }
 }
 
 void log_now(const LogSink& sink, std::string_view text) {
   std::string record;
-  append_record(sink, std::chrono::system_clock::now(), getpid(), text, record);
+  LogFrame(sink, getpid()).append(std::chrono::system_clock::now(), text, record);
   // A line that cannot be written has nowhere else to go.
   [[maybe_unused]] const ssize_t written = write(sink.fd, record.data(), record.size());
 }
 
 Log::Log(const LogSink& sink, ring::Reactor& reactor, ShardCounters& counters, int pid)
-    : sink_(sink), reactor_(reactor), counters_(counters), pid_(pid) {
+    : sink_(sink), reactor_(reactor), counters_(counters), frame_(sink, pid) {
   for (Lot* lot : {&gathering_, &writing_}) {
     lot->bytes.reserve(kLogQueueBytes);
     lot->ends.reserve(kLogQueueBytes / 64);
@@ -123,7 +134,7 @@ bool Log::is_stream() const {
   return sink_.target == config::LogTarget::kStderr || sink_.target == config::LogTarget::kFile;
 }
 
-void Log::add(std::string_view text) {
+void Log::add(WallTime at, std::string_view text) {
   const bool fits = gathering_.bytes.size() + text.size() + kPrefixMax + sink_.ident.size() +
                             sink_.hostname.size() <=
                         kLogQueueBytes &&
@@ -133,24 +144,24 @@ void Log::add(std::string_view text) {
     ++lost_unsaid_;
     return;
   }
-  append_record(sink_, now_, pid_, text, gathering_.bytes);
+  frame_.append(at, text, gathering_.bytes);
   gathering_.ends.push_back(static_cast<uint32_t>(gathering_.bytes.size()));
 }
 
-void Log::flush(Tick now, Turn turn) {
-  if (!wants_turn()) return;
-  if (!due_) due_ = now + kTimerGrainMs;
-  const bool half_full = gathering_.bytes.size() > kLogQueueBytes / 2;
-  if (turn == Turn::kBusy && !half_full && !tick_reached(now, *due_)) return;
-  due_.reset();
-  hand_over();
+std::optional<Tick> Log::next_wake() const {
+  if (gathering_.empty() || in_flight_ > 0) return std::nullopt;
+  return next_lot_;
 }
 
-void Log::hand_over() {
+void Log::flush(Tick now) {
+  if (gathering_.empty() || in_flight_ > 0) return;
+  const bool half_full = gathering_.bytes.size() > kLogQueueBytes / 2;
+  if (!half_full && !due(now)) return;
+  next_lot_ = now + kTimerGrainMs;
   if (lost_unsaid_ > 0) {
     const std::string said = fmt::format("warning: {} log lines lost", lost_unsaid_);
     lost_unsaid_ = 0;
-    add(said);
+    add(now_, said);
   }
   std::swap(gathering_, writing_);
   gathering_.clear();

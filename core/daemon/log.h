@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,9 +30,22 @@ struct LogSink {
 
 Result<LogSink> open_log(const config::Log& log);
 
-// One framed record: prefix of the target, text, and the line end where the target wants one.
-void append_record(const LogSink& sink, WallTime now, int pid, std::string_view text,
-                   std::string& out);
+// Frames lines for a target: prefix, text, line end. The part of the prefix that changes once a
+// second is kept, since making it costs more than the rest of the line.
+class LogFrame {
+ public:
+  LogFrame(const LogSink& sink, int pid) : sink_(sink), pid_(pid) {}
+  void append(WallTime at, std::string_view text, std::string& out);
+
+ private:
+  void new_second(std::time_t second);
+
+  const LogSink& sink_;
+  int pid_;
+  std::time_t second_ = -1;
+  std::string head_;  // up to the fraction of the second
+  std::string tail_;  // from there to the text
+};
 
 // For processes that may block: writes at once.
 void log_now(const LogSink& sink, std::string_view text);
@@ -42,13 +56,17 @@ class Log {
 
   // The wall clock of this turn.
   void set_time(WallTime now) { now_ = now; }
-  void add(std::string_view text);
-  // Lines wait for a turn that brought nothing else to do, so that a client in a hurry never waits
-  // for a write; at most a timer grain long.
-  enum class Turn : uint8_t { kBusy, kIdle };
-  void flush(Tick now, Turn turn);
-  // Lines wait for such a turn; there should be one at once.
-  bool wants_turn() const { return !gathering_.empty() && in_flight_ == 0; }
+  WallTime time() const { return now_; }
+  void add(WallTime at, std::string_view text);
+  // A lot may be handed to the ring: the last is through and a timer grain has passed since.
+  bool due(Tick now) const {
+    return in_flight_ == 0 && (!next_lot_ || tick_reached(now, *next_lot_));
+  }
+  // Once a turn: hands over what has gathered when it is due, so that a busy gate makes a hundred
+  // writes a second and a calm one writes at once.
+  void flush(Tick now);
+  // When flush should be called though nothing completes.
+  std::optional<Tick> next_wake() const;
   void complete(const ring::Completion& completion);
   bool idle() const { return gathering_.empty() && in_flight_ == 0; }
 
@@ -63,20 +81,19 @@ class Log {
     }
   };
   bool is_stream() const;
-  void hand_over();
   void write_rest();
 
   const LogSink& sink_;
   ring::Reactor& reactor_;
   ShardCounters& counters_;
-  int pid_;
+  LogFrame frame_;
   WallTime now_{};
   Lot gathering_;
   Lot writing_;
   size_t written_ = 0;      // stream: bytes of writing_ that are through
   uint32_t in_flight_ = 0;  // requests for writing_
   uint64_t lost_unsaid_ = 0;
-  std::optional<Tick> due_;  // of gathering_
+  std::optional<Tick> next_lot_;  // none before the first
 };
 
 }  // namespace lychgate::daemon

@@ -14,6 +14,7 @@
 #include "core/base/slots.h"
 #include "core/base/time.h"
 #include "core/config/config.h"
+#include "core/daemon/log_lines.h"
 #include "core/smtp/replies.h"
 
 namespace lychgate::daemon {
@@ -35,21 +36,6 @@ enum class EventKind : uint8_t {
 struct Event {
   EventKind kind;
   std::string_view text;  // kTalk only; at most kLookBytes
-};
-
-// Lines of the log, in postscreen's words; the shard adds client, listener and time.
-enum class LogKind : uint8_t {
-  kConnect,
-  kAllowlisted,
-  kDenylisted,
-  kPassNew,
-  kPregreet,
-  kHangup,
-  kRejectReply,  // NOQUEUE: reject: CONNECT from ...: the reply
-  kRejectPerAddress,
-  kRejectScreening,
-  kRejectServer,
-  kDisconnect,
 };
 
 enum class ActionKind : uint8_t {

@@ -68,6 +68,7 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       teaser_(parts.teaser),
       control_fd_(parts.control_fd),
       look_buffers_(kLooksInFlightMax) {
+  lines_.reserve(kLinesUnwrittenMax);
   for (uint32_t i = 0; i < kLooksInFlightMax; ++i) free_looks_.push_back(static_cast<uint16_t>(i));
 }
 
@@ -81,12 +82,13 @@ uint32_t Shard::clients() const {
 }
 
 std::optional<milliseconds> Shard::wait(Tick now) const {
-  if (log_.wants_turn()) return milliseconds{0};
+  if (!lines_.empty()) return milliseconds{0};  // an idle turn to write them
   std::optional<Tick> wake = timers_.next_wake();
   const auto consider = [&wake](std::optional<Tick> at) {
     if (at && (!wake || tick_reached(*wake, *at))) wake = at;
   };
   consider(acceptor_.next_wake());
+  consider(log_.next_wake());
   if (stopping_) consider(drain_until_);
   if (!wake) return std::nullopt;
   return tick_reached(now, *wake) ? milliseconds{0} : milliseconds{*wake - now};
@@ -111,9 +113,10 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
         break;
     }
   }
-  while (const auto warning = transfers_.next_warning()) log_.add(*warning);
+  while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
   acceptor_.submit(now);
-  log_.flush(now, completions.empty() ? Log::Turn::kIdle : Log::Turn::kBusy);
+  if (completions.empty() || log_.due(now)) write_lines();
+  log_.flush(now);
 }
 
 void Shard::dispatch(const Completion& completion, Tick now) {
@@ -201,7 +204,7 @@ void Shard::run(uint32_t index, const Event& event, Tick now) {
 void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tick now) {
   switch (action.kind) {
     case ActionKind::kLog:
-      return log(slot, action, event, now);
+      return note(slots_[slot], action, event, now);
     case ActionKind::kCount:
       return counters_.add(action.counter);
     case ActionKind::kTease:
@@ -228,6 +231,29 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
     case ActionKind::kClose:
       return connections_.retire(slot);
   }
+}
+
+void Shard::note(const Slot& slot, const Action& action, const Event& event, Tick now) {
+  if (lines_.size() == kLinesUnwrittenMax) write_lines();
+  LogEvent& line = lines_.emplace_back();
+  line.at = log_.time();
+  line.address = slot.address;
+  line.port = slot.port;
+  line.listener = slot.listener;
+  line.kind = action.log;
+  line.reply = last_reply_;
+  line.since = milliseconds{now - slot.started};
+  line.said = static_cast<uint32_t>(event.text.size());
+  event.text.copy(line.quoted.data(), line.quoted.size());
+}
+
+void Shard::write_lines() {
+  for (const LogEvent& event : lines_) {
+    LogLine line;
+    put_into_words(event, config_, line);
+    log_.add(event.at, line.text());
+  }
+  lines_.clear();
 }
 
 // Waits for whatever is still in flight for the client: after the hand-over the ring may not touch
@@ -271,7 +297,8 @@ void Shard::stop(Tick now) {
 }
 
 bool Shard::finished(Tick now) const {
-  return stopping_ && (clients() == 0 || tick_reached(now, drain_until_)) && log_.idle();
+  return stopping_ && (clients() == 0 || tick_reached(now, drain_until_)) && lines_.empty() &&
+         log_.idle();
 }
 
 bool Shard::take_control_event() {

@@ -63,7 +63,8 @@ class Shard {
   void hand_off(uint32_t slot, Tick now);
   void fire_timers(Tick now);
   void send_away(uint32_t slot, Tick now);
-  void log(uint32_t slot, const Action& action, const Event& event, Tick now);
+  void note(const Slot& slot, const Action& action, const Event& event, Tick now);
+  void write_lines();
 
   const config::Config& config_;
   const admission::AccessList* access_;
@@ -83,6 +84,7 @@ class Shard {
   std::vector<std::array<char, kLookBytes>> look_buffers_;
   std::vector<uint16_t> free_looks_;
   smtp::ReplyId last_reply_ = smtp::ReplyId::kTooManyConnections;  // for the log of this event
+  std::vector<LogEvent> lines_;  // not yet in words; at most kLinesUnwrittenMax
   bool control_event_ = false;
   bool stopping_ = false;
   Tick drain_until_ = 0;
