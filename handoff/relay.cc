@@ -187,6 +187,7 @@ void Relay::pause(RelayContext& context, RelayDirection& way) {
 
 void Relay::finish(RelayContext& context, RelayDirection& way) {
   way.done = true;
+  if (other(way).done) return;  // the close that follows says it
   context.connections.reactor.shutdown_write(way.to,
                                              context.connections.begin(Op::kRelayShutdown, way.to));
 }

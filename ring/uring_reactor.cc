@@ -230,6 +230,8 @@ void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
   io_uring_prep_recv_multishot(entry, static_cast<int>(slot), nullptr, 0, 0);
   io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
   entry->buf_group = kBufferGroup;
+  // A receive is armed when nothing has come yet: waiting first saves the attempt that would fail.
+  entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
   tag_entry(entry, tag);
 }
 
