@@ -1,0 +1,53 @@
+// What the demo tells the person in front of the terminal: progress lines, the tables at the end,
+// and what went wrong for whom. Judges each client by what it heard and by what the servers saw.
+// Prints to stdout, in colours only to a terminal (and not when NO_COLOR is set).
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "bench/demo/client.h"
+#include "bench/demo/gate_process.h"
+#include "bench/demo/smtpd.h"
+
+namespace lychgate::demo {
+
+using Clients = std::vector<std::unique_ptr<Client>>;
+
+// Readings of the gate around the time in which it only holds.
+struct Holding {
+  uint32_t first = 0;  // clients held at the first reading
+  uint32_t all = 0;    // and at the second
+  Usage at_first{};
+  Usage at_all{};
+  Usage after_pause{};  // nothing happened between the second and this
+  milliseconds pause{};
+};
+
+// Everything the report is made of.
+struct Play {
+  const Clients& clients;
+  const Smtpd& friendly;
+  const Smtpd& hostile;
+};
+
+// One line of progress with the seconds since the start.
+void say_progress(Clock::duration since_start, std::string_view text);
+void print_line(std::string_view text);
+
+void print_introduction(const Smtpd& friendly, const Smtpd& hostile);
+void print_table(const Play& play);
+void print_cost(const Holding& holding, const Usage& before, const Usage& after);
+// Compares `lychgate status` with our own counts; the number of rows that differ.
+uint32_t print_agreement(const Play& play, const Status& status);
+// Names the clients that did not get what they should, with what they heard; their number.
+uint32_t print_failures(const Play& play);
+// The last lines of a file, indented.
+void print_tail(const std::string& path);
+// The last words: good or not.
+void print_verdict(bool good, Clock::duration took);
+
+}  // namespace lychgate::demo
