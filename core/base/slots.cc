@@ -55,22 +55,6 @@ SlotTable::~SlotTable() {
   if (slots_ != nullptr) munmap(slots_, size_t{size_} * sizeof(Slot));
 }
 
-Slot& SlotTable::operator[](uint32_t slot) {
-  LYCH_CHECK(slot < size_);
-  return slots_[slot];
-}
-
-const Slot& SlotTable::operator[](uint32_t slot) const {
-  LYCH_CHECK(slot < size_);
-  return slots_[slot];
-}
-
-Slot* SlotTable::find(ConnId id) {
-  if (id.slot >= size_) return nullptr;
-  Slot& slot = slots_[id.slot];
-  return slot.generation == id.generation && slot.phase != Phase::kFree ? &slot : nullptr;
-}
-
 Slot& SlotTable::open(uint32_t index, Phase phase) {
   Slot& slot = (*this)[index];
   LYCH_CHECK(slot.phase == Phase::kFree && phase != Phase::kFree);

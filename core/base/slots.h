@@ -9,6 +9,7 @@
 #include <span>
 
 #include "core/base/address.h"
+#include "core/base/check.h"
 #include "core/base/result.h"
 #include "core/base/siphash.h"
 #include "core/base/time.h"
@@ -103,11 +104,22 @@ class SlotTable {
   ~SlotTable();
 
   uint32_t size() const { return size_; }
-  Slot& operator[](uint32_t slot);
-  const Slot& operator[](uint32_t slot) const;
+  // REQUIRES: slot < size().
+  Slot& operator[](uint32_t slot) {
+    LYCH_CHECK(slot < size_);
+    return slots_[slot];
+  }
+  const Slot& operator[](uint32_t slot) const {
+    LYCH_CHECK(slot < size_);
+    return slots_[slot];
+  }
   ConnId id(uint32_t slot) const { return {slot, (*this)[slot].generation}; }
   // nullptr when the connection the id named is gone.
-  Slot* find(ConnId id);
+  Slot* find(ConnId id) {
+    if (id.slot >= size_) return nullptr;
+    Slot& slot = slots_[id.slot];
+    return slot.generation == id.generation && slot.phase != Phase::kFree ? &slot : nullptr;
+  }
 
   // Makes a slot ready for a new connection: fields cleared, generation kept.
   // REQUIRES: its phase is kFree.
