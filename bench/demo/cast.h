@@ -14,8 +14,6 @@ namespace lychgate::demo {
 // How long an unknown client must stay silent, and the shorter patience of the hostile server.
 inline constexpr milliseconds kGreetWait{2000};
 inline constexpr milliseconds kHostilePatience{1500};
-// The gate counts a wait in whole milliseconds, beginning with the one in which it accepted.
-inline constexpr milliseconds kGateTick{1};
 // When an early talker speaks; far before the greeting.
 inline constexpr milliseconds kTalksAfter{100};
 inline constexpr uint32_t kShards = 2;

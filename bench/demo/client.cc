@@ -109,7 +109,7 @@ void Client::reply_complete(std::string_view line) {
   ++step_;
   if (step_ > 1) return speak();
   if (kind_.held && !teased_at_) return give_up("was not told to wait");
-  if (kind_.held && greeted_ && *decided_at_ - called_at_ < kGreetWait - kGateTick) {
+  if (kind_.held && greeted_ && *decided_at_ - called_at_ < kGreetWait) {
     return give_up("was greeted before greet.wait was over");
   }
   speak();

@@ -19,6 +19,10 @@ void set(Slot& session, Evidence bit) {
   session.evidence = static_cast<uint16_t>(session.evidence | bit);
 }
 
+// The tick at which a wait that began at `start` is over for certain: ticks are whole milliseconds
+// rounded down, so one more makes up for the part of the first that had already passed.
+Tick end_of(Tick start, milliseconds wait) { return start + to_ticks(wait) + 1; }
+
 Verdict judge(const config::Config& config, const Slot& session) {
   return admission::judge(admission::Facts{session.evidence}, config);
 }
@@ -88,9 +92,9 @@ void wait_in_silence(const config::Config& config, Slot& session, ActionList& ou
   const config::Greet& greet = config.greet;
   const bool early = greet.early_look > milliseconds{0} && !has(session, kLookedEarly);
   if (early) {
-    out.arm(TimerHome::kEarlyLook, session.started + to_ticks(greet.early_look));
+    out.arm(TimerHome::kEarlyLook, end_of(session.started, greet.early_look));
   } else {
-    out.arm(TimerHome::kGreetWait, session.started + to_ticks(greet.wait));
+    out.arm(TimerHome::kGreetWait, end_of(session.started, greet.wait));
   }
 }
 
@@ -131,7 +135,7 @@ void on_timer(Slot& session, ActionList& out) {
 void on_look(const config::Config& config, Slot& session, const Event& event, Tick now,
              ActionList& out) {
   LYCH_CHECK(session.phase == Phase::kLooking);
-  const bool wait_is_over = tick_reached(now, session.started + to_ticks(config.greet.wait));
+  const bool wait_is_over = tick_reached(now, end_of(session.started, config.greet.wait));
   set(session, wait_is_over ? kWaited : kLookedEarly);
   if (event.kind == EventKind::kHangup) {
     set(session, kHungUp);
