@@ -69,6 +69,8 @@ Result<void> UringReactor::Kernel::set_up(const ReactorOptions& options) {
     return fail(ExitCode::kUnavailable, fmt::format("{}", setup_refusal(-outcome, -1)));
   }
   ring_made = true;
+  // Saves looking the ring's descriptor up at every enter; a kernel that refuses goes on without.
+  io_uring_register_ring_fd(&ring);
   ready.reserve(kCompletionsPerTurnMax);
   outcome = io_uring_register_files_sparse(&ring, options.slots);
   if (outcome == -EMFILE) {

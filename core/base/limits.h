@@ -43,8 +43,8 @@ inline constexpr uint32_t kRelayBuffers = 512;
 // Buffers queued in one direction before its source is no longer read.
 inline constexpr uint32_t kRelayQueueMax = 8;
 // A direction that moved this much without an answer is bulk and goes on with splice(2).
-inline constexpr uint64_t kBulkThresholdBytes = 64 * 1024;
-static_assert(kRelayQueueMax * kRelayBufferBytes > kBulkThresholdBytes);
+inline constexpr uint64_t kBulkThresholdBytes = 65536;
+static_assert(uint64_t{kRelayQueueMax} * kRelayBufferBytes > kBulkThresholdBytes);
 // Pipes leased to bulk streams of one shard, and the size asked for each.
 inline constexpr uint32_t kPipesMax = 128;
 inline constexpr int kPipeBytes = 256 * 1024;
@@ -54,7 +54,7 @@ inline constexpr int kBulkStepsPerTurn = 16;
 // A log line longer than this is cut (postscreen cuts the client's text at 100 characters).
 inline constexpr size_t kLogLineMax = 512;
 // Lines waiting for a slow sink; beyond it lines are lost and counted.
-inline constexpr size_t kLogQueueBytes = 256 * 1024;
+inline constexpr size_t kLogQueueBytes = 262144;
 
 // Wheel of the timers that are not constant waits: 4096 buckets of 10 ms, 41 s a round.
 inline constexpr uint32_t kWheelBuckets = 4096;
@@ -63,6 +63,9 @@ inline constexpr uint32_t kWheelBuckets = 4096;
 inline constexpr uint32_t kTransfersMax = 16384;
 // Warnings about backends not yet logged; the counters tell of those beyond.
 inline constexpr uint32_t kWarningsMax = 64;
+
+// A warning that every client would bring is said this seldom.
+inline constexpr uint32_t kRepeatedWarningMs = 60000;
 
 // A client that waits for a backend asks again this often.
 inline constexpr uint32_t kBackendRetryMs = 250;

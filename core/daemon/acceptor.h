@@ -1,6 +1,10 @@
 // Takes clients off the listeners: a multishot poll says when, batches of single-shot DONTWAIT
 // accepts into direct descriptors take them, never more than there are free slots (a full table
 // would kill a connection, io_uring/net.c). Knows addresses, not sessions.
+//
+// No accept is left waiting in the kernel, though that would save the poll: the ring of a shard
+// that is killed still completes it, and the client is lost (2 of 1,500 new clients over 15 kills;
+// with the poll none).
 
 #pragma once
 
