@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 #include "core/base/limits.h"
@@ -51,8 +52,9 @@ enum class Counter : uint8_t {
   LYCHGATE_COUNTERS(LYCHGATE_X)
 #undef LYCHGATE_X
 };
-#define LYCHGATE_X(id, name, sentence) +1
-inline constexpr size_t kCounterCount = 0 LYCHGATE_COUNTERS(LYCHGATE_X);
+#define LYCHGATE_X(id, name, sentence) 1,
+inline constexpr size_t kCounterCount =
+    std::initializer_list<int>{LYCHGATE_COUNTERS(LYCHGATE_X)}.size();
 #undef LYCHGATE_X
 
 struct CounterInfo {
