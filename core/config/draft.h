@@ -19,6 +19,7 @@ struct Spot {
   uint32_t source = 0;
   uint32_t line = 0;
   uint32_t column = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the 0 behind <=> for a pointer.
   auto operator<=>(const Spot&) const = default;
 };
 

@@ -140,6 +140,7 @@ struct FieldReader {
     const auto first = std::find_if(all.begin(), all.end(), named);
     if (first == all.end()) {
       std::vector<std::string> names;
+      names.reserve(all.size());
       for (const Listen& listen : all) names.push_back(toml_quoted(listen.name));
       complain(node, fmt::format("no listener is called {}, expected {}", toml_quoted(node.text),
                                  fmt::join(names, " or ")));
@@ -161,6 +162,7 @@ struct FieldPrinter {
   static std::string list(const std::vector<T>& entries, Print print) {
     if (entries.empty()) return "";
     std::vector<std::string> texts;
+    texts.reserve(entries.size());
     for (const T& entry : entries) texts.push_back(toml_quoted(print(entry)));
     return fmt::format("[{}]", fmt::join(texts, ", "));
   }
