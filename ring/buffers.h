@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "core/base/check.h"
 #include "ring/reactor.h"
 
 namespace lychgate::ring {
@@ -28,7 +29,11 @@ class BufferLease {
   ~BufferLease() { release(); }
 
   explicit operator bool() const { return reactor_ != nullptr; }
-  std::span<const char> bytes() const { return reactor_->buffer(id_).first(bytes_); }
+  // REQUIRES: a lease.
+  std::span<const char> bytes() const {
+    LYCH_CHECK(reactor_ != nullptr);
+    return reactor_->buffer(id_).first(bytes_);
+  }
   uint32_t size() const { return bytes_; }
   // Hands the buffer over: whoever keeps the number now gives it back. REQUIRES: a lease.
   uint16_t keep() {
