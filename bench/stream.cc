@@ -22,7 +22,7 @@
 
 namespace {
 
-constexpr size_t kBlockBytes = 256 * 1024;
+constexpr size_t kBlockBytes = size_t{256} * 1024;
 constexpr std::string_view kGreeting = "220 sink\r\n";
 
 struct Place {

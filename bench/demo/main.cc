@@ -35,7 +35,7 @@ constexpr milliseconds kEmptyPatience{4'000};
 constexpr milliseconds kAskAgain{50};
 
 // Sockets of both ends of a session and of the gate's connection to a server.
-constexpr rlim_t kDescriptors = 4 * kClients;
+constexpr rlim_t kDescriptors = rlim_t{4} * kClients;
 
 // Why the demo ends early: exit code, and words unless it was interrupted.
 struct Early {

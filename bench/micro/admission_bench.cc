@@ -52,7 +52,7 @@ std::string list_text(Family family) {
 void BM_AccessLoad(benchmark::State& state, Family family) {
   const std::string text = list_text(family);
   size_t bytes = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto list = AccessList::parse(text);
     if (!list) state.SkipWithError("the generated list does not parse");
     if (list) bytes = list->bytes();
@@ -69,7 +69,8 @@ void BM_AccessLookup(benchmark::State& state, Family family) {
   std::vector<IpAddress> probes;
   for (size_t i = 0; i < kProbes; ++i) probes.push_back(random_address(random, family));
   size_t i = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(list->lookup(probes[++i % kProbes]));
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(list->lookup(probes[++i % kProbes]));
 }
 BENCHMARK_CAPTURE(BM_AccessLookup, v4_million, Family::kV4);
 BENCHMARK_CAPTURE(BM_AccessLookup, v6_million, Family::kV6);
@@ -77,7 +78,7 @@ BENCHMARK_CAPTURE(BM_AccessLookup, v6_million, Family::kV6);
 void BM_Judge(benchmark::State& state) {
   const config::Config config;
   uint16_t evidence = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     evidence = static_cast<uint16_t>((evidence + 1) & (kSpokeEarly | kWaited | kDenylisted));
     benchmark::DoNotOptimize(admission::judge({evidence}, config));
   }
@@ -91,7 +92,8 @@ void BM_ChooseRoute(benchmark::State& state) {
     config.routes[i].when.networks = {{IpAddress::from_v4(static_cast<uint32_t>(i) << 24), 104}};
   }
   const admission::RouteFacts stranger{.address = IpAddress::from_v4(0xc0000201)};
-  for (auto _ : state) benchmark::DoNotOptimize(admission::choose_route(stranger, config));
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(admission::choose_route(stranger, config));
 }
 BENCHMARK(BM_ChooseRoute);
 
@@ -102,7 +104,7 @@ void BM_AddressAddDrop(benchmark::State& state) {
   if (!table) return state.SkipWithError("no memory for the slots");
   for (uint32_t i = 0; i < held; ++i) table->address_add(IpAddress::from_v4(i * 2654435761U));
   uint32_t first = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     table->address_add(IpAddress::from_v4((first + held) * 2654435761U));
     table->address_drop(IpAddress::from_v4(first++ * 2654435761U));
   }
@@ -111,7 +113,7 @@ BENCHMARK(BM_AddressAddDrop)->Arg(1 << 10)->Arg(1 << 15)->Arg(1 << 19);
 
 void BM_LogLine(benchmark::State& state) {
   const IpAddress address = IpAddress::from_v4(0xcb007105);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     LogLine line;
     line.add("PREGREET {} after ", 17)
         .seconds(milliseconds(210))
