@@ -308,7 +308,7 @@ class Model {
   uint32_t pick() { return static_cast<uint32_t>(random_() % count_); }
 
   Tick jump(uint64_t dice) {
-    if (dice == 99 && random_() % 200 == 0) return static_cast<Tick>(random_() % (5 * kRoundMs));
+    if (dice == 99 && random_() % 200 == 0) return static_cast<Tick>(random_() % (5UL * kRoundMs));
     if (dice > 96) return static_cast<Tick>(random_() % 3000);
     return static_cast<Tick>(random_() % 25);
   }

@@ -166,6 +166,7 @@ TEST(AccessModel, AgreesOnRandomLists) {
                                     << ": " << parsed.error()[0].text << "\n"
                                     << text;
     std::vector<IpAddress> probes;
+    probes.reserve(200);
     for (int i = 0; i < 200; ++i) probes.push_back(random_address(random, i % 2 == 0));
     for (const Entry& entry : list) {
       for (const IpAddress& edge : edges_of(entry)) probes.push_back(edge);
