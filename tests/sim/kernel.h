@@ -1,0 +1,147 @@
+// What the simulated kernel is made of: sockets as the gate sees them, pipes, requests in flight,
+// and the faults it is asked to show. Plain data; sim_reactor.h moves it.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/base/address.h"
+#include "ring/reactor.h"
+#include "tests/sim/agenda.h"
+#include "tests/sim/bytes.h"
+
+namespace lychgate::sim {
+
+inline constexpr uint32_t kNobody = 0xffffffff;
+
+struct Socket;
+using SocketPtr = std::shared_ptr<Socket>;
+
+// Whoever is at the other end of a socket. Only notes what it is told and acts later: the kernel
+// is in the middle of something.
+class Far {
+ public:
+  virtual ~Far() = default;
+  // Bytes or room, an end or a reset: the socket says what.
+  virtual void poke() = 0;
+  // What the gate did with its end.
+  virtual void accepted() {}
+  virtual void hand_off_begins() {}
+  virtual void written(ring::Op /*op*/, std::span<const char> /*bytes*/) {}
+  virtual void let_go() {}  // its direct descriptor is closed
+};
+
+// Whoever listens at an address the gate connects to; answers by SimReactor::connect_done.
+class Server {
+ public:
+  virtual ~Server() = default;
+  virtual void connecting(const SocketPtr& socket) = 0;
+};
+
+// A descriptor on its way through a unix socket.
+struct Parcel {
+  SocketPtr passed;
+  std::string bytes;
+};
+
+enum class Verb : uint8_t {
+  kPollListener,
+  kAccept,
+  kPollFd,
+  kCancelFd,
+  kWriteFd,
+  kSendFd,
+  kCloseFd,
+  kPeek,
+  kDiscard,
+  kReceive,
+  kSend,
+  kShutdown,
+  kClose,
+  kCancel,
+  kCancelRequest,
+  kPoll,
+  kInstall,
+  kOpenSocket,
+  kSetNodelay,
+  kConnect,
+  kSendDescriptor,
+};
+
+struct Request {
+  Verb verb;
+  ring::OpTag tag;
+  uint32_t slot = kNoSlot;
+  int fd = -1;
+  std::span<char> into{};
+  std::span<const char> bytes{};
+  size_t done = 0;     // kSend: bytes in the socket so far
+  bool whole = false;  // kSend: MSG_WAITALL
+  ring::Readiness what = ring::Readiness::kInput;
+  const SocketAddress* to = nullptr;
+  ring::DescriptorMessage* message = nullptr;
+  ring::PeerAddress* peer = nullptr;
+  ring::OpTag target{};
+  SocketPtr file{};
+  int buffer = -1;         // kSend: the provided buffer it reads from
+  bool in_worker = false;  // runs later, in a thread of the kernel
+};
+using RequestPtr = std::shared_ptr<Request>;
+
+// One connection; our end is a file with references, the other end is a Far.
+struct Socket {
+  Far* far = nullptr;
+  Endpoint remote;
+  Endpoint local;
+  uint32_t client = kNobody;  // whose connection, or for whom it was opened
+  ByteQueue rx;               // towards the gate
+  ByteQueue tx;               // from the gate
+  size_t rx_max = 65536;
+  size_t tx_max = 65536;
+  bool far_ended = false;  // they shut their write side
+  bool far_gone = false;   // they closed: what is written is answered by a reset
+  bool near_shut = false;  // we shut our write side
+  bool near_closed = false;
+  bool near_reset = false;  // we closed with bytes unread
+  bool broken = false;      // reset by them
+  int error = 0;            // of the reset, told once
+  bool nonblocking = false;
+  bool connecting = false;
+  std::optional<int> connected{};
+  int references = 0;  // descriptors and parcels
+  int claims = 0;      // parcels that somebody may still serve, or serves
+  std::deque<Parcel> parcels{};
+  std::vector<RequestPtr> armed{};
+  bool wake_pending = false;
+
+  size_t rx_room() const { return rx_max - std::min(rx_max, rx.size()); }
+  size_t tx_room() const { return tx_max - std::min(tx_max, tx.size()); }
+};
+
+struct Pipe {
+  ByteQueue bytes;
+  bool read_open = true;
+  bool write_open = true;
+};
+
+// How unkind this kernel is. Percents are of the operations they may hit.
+struct Faults {
+  uint64_t late_percent = 0;           // completions that come later
+  Time late_max = 20;                  // by at most this
+  uint64_t busy_percent = 0;           // turns that take time
+  uint64_t multishot_end_percent = 0;  // multishots that end by themselves
+  uint64_t short_read_percent = 0;
+  uint64_t slice_percent = 0;          // turns that return only some of the completions
+  uint64_t no_descriptor_percent = 0;  // accept, socket and install refused
+  uint64_t log_error_percent = 0;
+  Time log_delay_max = 0;
+  uint32_t pipes_max = 128;
+};
+
+}  // namespace lychgate::sim

@@ -1,0 +1,201 @@
+// A ring::Reactor over a simulated kernel and clock: the seam under a whole shard. Requests run
+// when a turn submits them, wait on their socket, or are late; everything from one seed.
+// It also judges: what the gate must never ask of a kernel is noted as a violation.
+// Knows no clients, backends or sessions; those are the Far ends and Servers it is given.
+
+#pragma once
+
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/base/slots.h"
+#include "ring/reactor.h"
+#include "tests/sim/agenda.h"
+#include "tests/sim/kernel.h"
+#include "tests/sim/random.h"
+
+namespace lychgate::sim {
+
+struct KernelOptions {
+  uint32_t slots = kSlotsMin;
+  uint32_t buffers = kRelayBuffers;
+  Faults faults;
+};
+
+class SimReactor : public ring::Reactor {
+ public:
+  SimReactor(Agenda& agenda, Random& random, const KernelOptions& options);
+
+  // The gate's side.
+  void poll_listener(int fd, ring::OpTag tag) override;
+  void accept_direct(int listener_fd, ring::PeerAddress& peer, ring::OpTag tag) override;
+  void poll_fd(int fd, ring::OpTag tag) override;
+  void cancel_fd(int fd, ring::OpTag tag) override;
+  void write_fd(int fd, std::span<const char> bytes, ring::OpTag tag) override;
+  void send_fd(int fd, std::span<const char> datagram, ring::OpTag tag) override;
+  void close_fd(int fd) override;
+  void peek(uint32_t slot, std::span<char> into, ring::OpTag tag) override;
+  void discard(uint32_t slot, ring::OpTag tag) override;
+  void receive_multishot(uint32_t slot, ring::OpTag tag) override;
+  void send(uint32_t slot, std::span<const char> bytes, ring::SendMode mode,
+            ring::OpTag tag) override;
+  void shutdown_write(uint32_t slot, ring::OpTag tag) override;
+  void close(uint32_t slot, ring::OpTag tag) override;
+  void cancel(uint32_t slot, ring::OpTag tag) override;
+  void cancel_request(ring::OpTag target, ring::OpTag tag) override;
+  void poll(uint32_t slot, ring::Readiness what, ring::OpTag tag) override;
+  void install(uint32_t slot, ring::OpTag tag) override;
+  void open_socket(int family, ring::OpTag tag) override;
+  void set_nodelay(uint32_t slot, ring::OpTag tag) override;
+  void connect(uint32_t slot, const SocketAddress& to, ring::OpTag tag) override;
+  void send_descriptor(uint32_t slot, ring::DescriptorMessage& message, ring::OpTag tag) override;
+  Result<ring::PipePair> make_pipe() override;
+  ssize_t splice(int from, int to, size_t bytes_max) override;
+  void set_nonblocking(int fd) override;
+  Endpoint local_endpoint(int fd) override;
+  std::span<const char> buffer(uint16_t id) const override;
+  void give_back(uint16_t id) override;
+  uint32_t buffers_free() const override { return buffers_seen_free_; }
+  std::span<const ring::Completion> turn(std::optional<milliseconds> wait) override;
+
+  // The other side: clients, backends and services.
+  int listen(uint32_t backlog);
+  int make_control();
+  int make_log();
+  // A connection is ready to be accepted; false when the queue is full.
+  bool arrive(int listener, const SocketPtr& socket);
+  void serve(const SocketAddress& address, Server& server);
+  void connect_done(Socket& socket, int result);
+  size_t deliver(Socket& socket, std::span<const char> bytes);  // bytes that found room
+  size_t take(Socket& socket, std::span<char> into);            // bytes the gate has sent
+  void end(Socket& socket);                                     // they shut their write side
+  void leave(Socket& socket);                                   // they close
+  void reset(Socket& socket, int error);
+  // A reference that is no descriptor of the gate.
+  void let_go(Socket& socket);
+  void say_to_control();
+  void changed(Socket& socket);
+
+  // What the gate must not do.
+  void violation(std::string text);
+  const std::vector<std::string>& violations() const { return violations_; }
+
+  // The books, for the invariants.
+  uint32_t slots_open() const { return slots_open_; }
+  bool is_open(uint32_t slot) const { return table_[slot] != nullptr; }
+  uint32_t unsettled(uint32_t slot) const { return unsettled_[slot]; }
+  bool all_buffers_back() const { return kernel_buffers_.size() == buffer_count_; }
+  uint32_t waiting_clients() const;  // in the queues of listeners
+  uint32_t real_sockets() const;     // real descriptors of sockets
+  uint32_t pipes() const { return pipes_made_; }
+  bool pipes_empty() const;
+  uint64_t relayed_bytes() const { return relayed_bytes_; }
+  uint64_t bulk_bytes() const { return bulk_bytes_; }
+
+ private:
+  struct Listener {
+    uint32_t backlog = 0;
+    std::deque<SocketPtr> queue;
+    std::optional<ring::OpTag> poll;
+  };
+  struct Control {
+    bool readable = false;
+    std::optional<ring::OpTag> poll;
+  };
+  struct LogEnd {};
+  struct PipeEnd {
+    std::shared_ptr<Pipe> pipe;
+    bool reads = false;
+  };
+  using File =
+      std::variant<std::shared_ptr<Listener>, std::shared_ptr<Control>, LogEnd, PipeEnd, SocketPtr>;
+  struct Posted {
+    ring::Completion completion;
+    int send_buffer = -1;
+  };
+  struct Answer {
+    bool ready = false;
+    int32_t result = 0;
+    int buffer = -1;
+  };
+  static Answer not_yet() { return {}; }
+  static Answer answer(ssize_t result) { return {true, static_cast<int32_t>(result), -1}; }
+
+  void queue(Request request);
+  void submit();
+  void start(const RequestPtr& request);
+  bool may_be_late(Verb verb) const;
+  void run_late(const RequestPtr& request);
+  Answer attempt(Request& request);
+  Answer attempt_on_slot(Request& request);
+  Answer do_poll_listener(Request& request);
+  Answer do_accept(Request& request);
+  Answer do_peek(Request& request);
+  Answer do_discard(Request& request);
+  Answer do_receive(Request& request);
+  Answer do_send(Request& request);
+  Answer do_shutdown(Request& request);
+  Answer do_close(Request& request);
+  Answer do_poll(Request& request);
+  Answer do_install(Request& request);
+  Answer do_open_socket(Request& request);
+  Answer do_connect(Request& request);
+  Answer do_send_descriptor(Request& request);
+  Answer do_cancel(Request& request);
+  Answer do_cancel_request(Request& request);
+  bool cancel_one(Socket& socket, const RequestPtr& request);
+  void write_log(const RequestPtr& request);
+  void close_real(int fd);
+  ssize_t splice_in(Socket& from, Pipe& to, size_t bytes_max);
+  ssize_t splice_out(Pipe& from, Socket& to, size_t bytes_max);
+
+  void wake(Socket& socket);
+  void touch(const Socket& socket, const char* what);
+  void post(const Request& request, const Answer& answer, bool more = false);
+  void post_tag(ring::OpTag tag, int32_t result, bool more);
+  std::span<const ring::Completion> reap();
+  void watch_for_spinning();
+  void drop_reference(Socket& socket);
+  int take_error(Socket& socket);
+  void into_socket(Socket& socket, std::span<const char> bytes);
+  int add_file(File file);
+  template <typename T>
+  T* file(int fd);
+  SocketPtr socket_of(int fd);
+  int find_slot();
+  int buffer_of(std::span<const char> bytes) const;
+
+  Agenda& agenda_;
+  Random& random_;
+  Faults faults_;
+  std::vector<SocketPtr> table_;
+  uint32_t slots_open_ = 0;
+  uint32_t slot_hint_ = 0;
+  std::vector<uint32_t> unsettled_;  // requests of a slot whose last completion was not seen yet
+  std::map<int, File> files_;
+  std::map<std::string, Server*> servers_;
+  std::vector<Request> submissions_;
+  std::deque<Posted> posted_;
+  std::vector<ring::Completion> ready_;
+
+  uint32_t buffer_count_;
+  std::vector<char> buffer_memory_;
+  std::deque<uint16_t> kernel_buffers_;
+  std::vector<bool> buffer_out_;
+  std::vector<uint32_t> buffer_sends_;
+  uint32_t buffers_seen_free_;
+
+  uint32_t pipes_made_ = 0;
+  uint64_t relayed_bytes_ = 0;
+  uint64_t bulk_bytes_ = 0;
+  Time last_turn_ = 0;
+  uint32_t still_turns_ = 0;  // turns in a row that took no time
+  std::vector<std::string> violations_;
+};
+
+}  // namespace lychgate::sim

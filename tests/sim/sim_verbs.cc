@@ -1,0 +1,475 @@
+// What each request does: at once, later, or not before its socket changes.
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "core/base/check.h"
+#include "tests/sim/sim_reactor.h"
+
+namespace lychgate::sim {
+
+using ring::Op;
+
+template <typename T>
+T* SimReactor::file(int fd) {
+  const auto found = files_.find(fd);
+  return found == files_.end() ? nullptr : std::get_if<T>(&found->second);
+}
+
+SocketPtr SimReactor::socket_of(int fd) {
+  const SocketPtr* socket = file<SocketPtr>(fd);
+  return socket == nullptr ? nullptr : *socket;
+}
+
+void SimReactor::submit() {
+  const std::vector<Request> batch = std::exchange(submissions_, {});
+  for (const Request& request : batch) start(std::make_shared<Request>(request));
+}
+
+// What a kernel may hand to a worker thread: never the verbs that are DONTWAIT or a close, whose
+// completions come in the order of the submissions. A connect takes its own time (Server).
+bool SimReactor::may_be_late(Verb verb) const {
+  switch (verb) {
+    case Verb::kShutdown:
+    case Verb::kInstall:
+    case Verb::kOpenSocket:
+    case Verb::kSetNodelay:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void SimReactor::start(const RequestPtr& request) {
+  if (request->slot != kNoSlot) {
+    request->file = table_.at(request->slot);
+    if (!request->file) {
+      return violation(fmt::format("verb {} on slot {}, which is empty",
+                                   static_cast<int>(request->verb), request->slot));
+    }
+  }
+  if (request->verb == Verb::kWriteFd || request->verb == Verb::kSendFd) return write_log(request);
+  if (request->verb == Verb::kSend && request->file->far != nullptr) {
+    request->file->far->written(request->tag.operation(), request->bytes);
+  }
+  if (may_be_late(request->verb) && random_.chance(faults_.late_percent)) {
+    request->in_worker = true;
+    if (request->file) request->file->armed.push_back(request);
+    agenda_.after(random_.between(0, faults_.late_max), [this, request] { run_late(request); });
+    return;
+  }
+  const Answer got = attempt(*request);
+  if (got.ready) {
+    post(*request, got);
+  } else if (request->file) {
+    request->file->armed.push_back(request);
+  }
+}
+
+void SimReactor::run_late(const RequestPtr& request) {
+  const bool cancelled = request->file && std::count(request->file->armed.begin(),
+                                                     request->file->armed.end(), request) == 0;
+  if (cancelled) return;
+  request->in_worker = false;
+  const Answer got = attempt(*request);
+  if (!got.ready) return;
+  if (request->file) std::erase(request->file->armed, request);
+  post(*request, got);
+}
+
+SimReactor::Answer SimReactor::attempt(Request& request) {
+  switch (request.verb) {
+    case Verb::kPollListener:
+      return do_poll_listener(request);
+    case Verb::kAccept:
+      return do_accept(request);
+    case Verb::kPollFd: {
+      Control& control = **file<std::shared_ptr<Control>>(request.fd);
+      if (control.readable) return answer(1);
+      control.poll = request.tag;
+      return not_yet();
+    }
+    case Verb::kCancelFd: {
+      Listener& listener = **file<std::shared_ptr<Listener>>(request.fd);
+      if (!listener.poll) return answer(-ENOENT);
+      post_tag(*listener.poll, -ECANCELED, false);
+      listener.poll.reset();
+      return answer(1);
+    }
+    case Verb::kCloseFd:
+      close_real(request.fd);
+      return answer(0);
+    case Verb::kOpenSocket:
+      return do_open_socket(request);
+    case Verb::kWriteFd:
+    case Verb::kSendFd:
+      break;
+    default:
+      return attempt_on_slot(request);
+  }
+  LYCH_CHECK(false);
+  return answer(-EINVAL);
+}
+
+SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
+  switch (request.verb) {
+    case Verb::kPeek:
+      return do_peek(request);
+    case Verb::kDiscard:
+      return do_discard(request);
+    case Verb::kReceive:
+      return do_receive(request);
+    case Verb::kSend:
+      return do_send(request);
+    case Verb::kShutdown:
+      return do_shutdown(request);
+    case Verb::kClose:
+      return do_close(request);
+    case Verb::kCancel:
+      return do_cancel(request);
+    case Verb::kCancelRequest:
+      return do_cancel_request(request);
+    case Verb::kPoll:
+      return do_poll(request);
+    case Verb::kInstall:
+      return do_install(request);
+    case Verb::kSetNodelay:
+      return answer(0);
+    case Verb::kConnect:
+      return do_connect(request);
+    case Verb::kSendDescriptor:
+      return do_send_descriptor(request);
+    default:
+      break;
+  }
+  LYCH_CHECK(false);
+  return answer(-EINVAL);
+}
+
+SimReactor::Answer SimReactor::do_poll_listener(Request& request) {
+  Listener& listener = **file<std::shared_ptr<Listener>>(request.fd);
+  if (listener.poll) violation("a listener is polled twice");
+  listener.poll = request.tag;
+  if (!listener.queue.empty()) post_tag(request.tag, 1, true);
+  return not_yet();
+}
+
+int SimReactor::find_slot() {
+  for (size_t step = 0; step < table_.size(); ++step) {
+    const size_t slot = (slot_hint_ + step) % table_.size();
+    if (table_[slot]) continue;
+    slot_hint_ = static_cast<uint32_t>(slot) + 1;
+    return static_cast<int>(slot);
+  }
+  return -1;
+}
+
+SimReactor::Answer SimReactor::do_accept(Request& request) {
+  Listener& listener = **file<std::shared_ptr<Listener>>(request.fd);
+  if (listener.queue.empty()) return answer(-EAGAIN);
+  if (random_.chance(faults_.no_descriptor_percent))
+    return answer(random_.pick({-ENFILE, -ENOMEM}));
+  const SocketPtr socket = listener.queue.front();
+  listener.queue.pop_front();
+  const int slot = find_slot();
+  if (slot < 0) {
+    violation("an accept found the table full, which kills the client");
+    return answer(-ENFILE);
+  }
+  table_[static_cast<size_t>(slot)] = socket;
+  ++slots_open_;
+  socket->references = 1;
+  const SocketAddress from = SocketAddress::from(socket->remote);
+  std::memcpy(&request.peer->any, &from.any, from.length);
+  request.peer->length = from.length;
+  socket->far->accepted();
+  return answer(slot);
+}
+
+SimReactor::Answer SimReactor::do_open_socket(Request& request) {
+  const SocketPtr client = table_.at(request.tag.slot);
+  if (!client) {
+    violation("a hand-off begins for an empty slot");
+    return answer(-EBADF);
+  }
+  client->far->hand_off_begins();
+  if (random_.chance(faults_.no_descriptor_percent))
+    return answer(random_.pick({-ENFILE, -EMFILE}));
+  const int slot = find_slot();
+  if (slot < 0) return answer(-ENFILE);
+  auto socket = std::make_shared<Socket>();
+  socket->client = client->client;
+  socket->references = 1;
+  socket->rx_max = random_.pick<size_t>({300, 4096, 65536});
+  socket->tx_max = random_.pick<size_t>({300, 4096, 65536});
+  table_[static_cast<size_t>(slot)] = std::move(socket);
+  ++slots_open_;
+  return answer(slot);
+}
+
+// Nobody but the service may use a client that was passed.
+void SimReactor::touch(const Socket& socket, const char* what) {
+  if (socket.claims > 0)
+    violation(fmt::format("{} on client {} after its hand-over", what, socket.client));
+}
+
+int SimReactor::take_error(Socket& socket) {
+  return std::exchange(socket.error, 0);
+}
+
+SimReactor::Answer SimReactor::do_peek(Request& request) {
+  Socket& socket = *request.file;
+  touch(socket, "peek");
+  if (!socket.rx.empty()) {
+    size_t bytes = std::min(socket.rx.size(), request.into.size());
+    if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
+    return answer(static_cast<ssize_t>(socket.rx.copy(request.into.first(bytes))));
+  }
+  if (socket.error != 0) return answer(-take_error(socket));
+  return answer(socket.far_ended ? 0 : -EAGAIN);
+}
+
+SimReactor::Answer SimReactor::do_discard(Request& request) {
+  Socket& socket = *request.file;
+  touch(socket, "discard");
+  const size_t bytes = socket.rx.size();
+  socket.rx.clear();
+  if (bytes > 0) {
+    socket.far->poke();
+    return answer(static_cast<ssize_t>(bytes));
+  }
+  if (socket.error != 0) return answer(-take_error(socket));
+  return answer(socket.far_ended ? 0 : -EAGAIN);
+}
+
+SimReactor::Answer SimReactor::do_receive(Request& request) {
+  Socket& socket = *request.file;
+  touch(socket, "receive");
+  for (;;) {
+    // io_uring/net.c chooses the buffer before it looks at the socket.
+    if (kernel_buffers_.empty()) return answer(-ENOBUFS);
+    if (socket.rx.empty()) break;
+    const uint16_t id = kernel_buffers_.front();
+    kernel_buffers_.pop_front();
+    buffer_out_[id] = true;
+    size_t bytes = std::min(socket.rx.size(), size_t{kRelayBufferBytes});
+    if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
+    socket.rx.copy(std::span(buffer_memory_).subspan(size_t{id} * kRelayBufferBytes, bytes));
+    socket.rx.drop(bytes);
+    socket.far->poke();
+    const Answer got{true, static_cast<int32_t>(bytes), id};
+    if (random_.chance(faults_.multishot_end_percent)) return got;
+    post(request, got, true);
+  }
+  if (socket.error != 0) return answer(-take_error(socket));
+  if (socket.far_ended) return answer(0);
+  return socket.nonblocking ? answer(-EAGAIN) : not_yet();
+}
+
+void SimReactor::into_socket(Socket& socket, std::span<const char> bytes) {
+  if (!socket.far_gone) {
+    socket.tx.push(bytes);
+  } else if (!socket.broken && !socket.armed.empty()) {
+    const SocketPtr kept = socket.armed.front()->file;
+    agenda_.after(random_.between(0, 3), [this, kept] { reset(*kept, EPIPE); });
+  } else if (!socket.broken) {
+    reset(socket, EPIPE);
+  }
+  socket.far->poke();
+}
+
+SimReactor::Answer SimReactor::do_send(Request& request) {
+  Socket& socket = *request.file;
+  touch(socket, "send");
+  for (const RequestPtr& other : socket.armed) {
+    const bool rival = other.get() != &request && other->verb == Verb::kSend;
+    if (rival) violation("two sends on one socket may mix their bytes");
+  }
+  if (socket.broken || socket.near_shut) {
+    if (request.done > 0) return answer(static_cast<ssize_t>(request.done));
+    return answer(socket.error != 0 ? -take_error(socket) : -EPIPE);
+  }
+  const auto rest = request.bytes.subspan(request.done);
+  const size_t bytes = std::min(rest.size(), socket.far_gone ? rest.size() : socket.tx_room());
+  if (bytes > 0) into_socket(socket, rest.first(bytes));
+  request.done += bytes;
+  if (request.done == request.bytes.size()) return answer(static_cast<ssize_t>(request.done));
+  if (request.whole) return not_yet();
+  return answer(request.done > 0 ? static_cast<ssize_t>(request.done) : -EAGAIN);
+}
+
+SimReactor::Answer SimReactor::do_shutdown(Request& request) {
+  Socket& socket = *request.file;
+  touch(socket, "shutdown");
+  if (socket.broken) return answer(-ENOTCONN);
+  socket.near_shut = true;
+  socket.far->poke();
+  return answer(0);
+}
+
+SimReactor::Answer SimReactor::do_close(Request& request) {
+  const SocketPtr socket = std::exchange(table_[request.slot], nullptr);
+  --slots_open_;
+  if (!socket->armed.empty()) {
+    violation(fmt::format("slot {} is closed with {} requests in flight: the peer sees nothing",
+                          request.slot, socket->armed.size()));
+  }
+  if (socket->far != nullptr) socket->far->let_go();
+  drop_reference(*socket);
+  return answer(0);
+}
+
+// A request that a worker runs may be past cancelling. A send that moved something says how much.
+bool SimReactor::cancel_one(Socket& socket, const RequestPtr& request) {
+  if (request->in_worker && random_.one_in(2)) return false;
+  std::erase(socket.armed, request);
+  const bool partial = request->verb == Verb::kSend && request->done > 0;
+  post(*request, answer(partial ? static_cast<ssize_t>(request->done) : -ECANCELED));
+  return true;
+}
+
+SimReactor::Answer SimReactor::do_cancel(Request& request) {
+  Socket& socket = *request.file;
+  const std::vector<RequestPtr> all = socket.armed;
+  int32_t cancelled = 0;
+  for (const RequestPtr& each : all) cancelled += cancel_one(socket, each) ? 1 : 0;
+  return answer(cancelled > 0 ? cancelled : -ENOENT);
+}
+
+SimReactor::Answer SimReactor::do_cancel_request(Request& request) {
+  Socket& socket = *request.file;
+  for (const RequestPtr& each : socket.armed) {
+    if (each->tag.pack() != request.target.pack()) continue;
+    const RequestPtr kept = each;
+    return answer(cancel_one(socket, kept) ? 0 : -EALREADY);
+  }
+  return answer(-ENOENT);
+}
+
+SimReactor::Answer SimReactor::do_poll(Request& request) {
+  const Socket& socket = *request.file;
+  touch(socket, "poll");
+  int events = socket.broken ? POLLERR | POLLHUP : 0;
+  if (request.what == ring::Readiness::kInput) {
+    if (!socket.rx.empty()) events |= POLLIN;
+    if (socket.far_ended) events |= POLLIN | POLLRDHUP;
+  } else if (socket.near_shut || socket.far_gone || socket.tx_room() >= socket.tx_max / 3) {
+    events |= POLLOUT;
+  }
+  return events != 0 ? answer(events) : not_yet();
+}
+
+SimReactor::Answer SimReactor::do_install(Request& request) {
+  if (random_.chance(faults_.no_descriptor_percent)) return answer(-EMFILE);
+  ++request.file->references;
+  return answer(add_file(request.file));
+}
+
+SimReactor::Answer SimReactor::do_send_descriptor(Request& request) {
+  Socket& socket = *request.file;
+  const SocketPtr passed = socket_of(request.message->fd);
+  if (!passed) {
+    violation("a descriptor is passed that is not open");
+    return answer(-EBADF);
+  }
+  if (socket.connected != 0) return answer(-ENOTCONN);
+  if (socket.broken || socket.far_ended) return answer(-EPIPE);
+  if (++passed->claims > 1) violation(fmt::format("client {} is passed twice", passed->client));
+  ++passed->references;
+  const auto bytes = request.message->bytes;
+  socket.parcels.push_back({passed, std::string(bytes.begin(), bytes.end())});
+  socket.far->poke();
+  return answer(static_cast<ssize_t>(bytes.size()));
+}
+
+// A stream may take part of the bytes, a datagram goes whole; both may fail.
+void SimReactor::write_log(const RequestPtr& request) {
+  const bool error = random_.chance(faults_.log_error_percent);
+  const bool part = request->verb == Verb::kWriteFd && random_.one_in(4);
+  const Time span = random_.between(0, faults_.log_delay_max);
+  agenda_.after(span, [this, request, error, part] {
+    const size_t size = request->bytes.size();
+    if (error) return post(*request, answer(request->verb == Verb::kWriteFd ? -EIO : -EAGAIN));
+    const std::string copy(request->bytes.begin(), request->bytes.end());  // must still be there
+    if (copy.empty()) violation("an empty log record");
+    post(*request, answer(static_cast<ssize_t>(part ? random_.between(1, size) : size)));
+  });
+}
+
+void SimReactor::close_real(int fd) {
+  const auto found = files_.find(fd);
+  if (found == files_.end()) return violation(fmt::format("descriptor {} is closed twice", fd));
+  const File closed = std::move(found->second);
+  files_.erase(found);
+  if (const auto* socket = std::get_if<SocketPtr>(&closed)) return drop_reference(**socket);
+  const auto* end = std::get_if<PipeEnd>(&closed);
+  if (end == nullptr) return violation("a listener, log or control descriptor is closed");
+  (end->reads ? end->pipe->read_open : end->pipe->write_open) = false;
+  if (!end->pipe->read_open && !end->pipe->write_open) --pipes_made_;
+}
+
+Result<ring::PipePair> SimReactor::make_pipe() {
+  if (pipes_made_ >= faults_.pipes_max) return fail(ExitCode::kOsError, "no more pipes");
+  ++pipes_made_;
+  const auto pipe = std::make_shared<Pipe>();
+  return ring::PipePair{add_file(PipeEnd{pipe, true}), add_file(PipeEnd{pipe, false})};
+}
+
+ssize_t SimReactor::splice(int from, int to, size_t bytes_max) {
+  const SocketPtr in = socket_of(from);
+  const SocketPtr out = socket_of(to);
+  const PipeEnd* pipe = in ? file<PipeEnd>(to) : file<PipeEnd>(from);
+  if (pipe == nullptr || (!in && !out)) {
+    violation("splice between descriptors that are not open");
+    return -EBADF;
+  }
+  const SocketPtr socket = in ? in : out;
+  touch(*socket, "splice");
+  if (!socket->nonblocking) violation("splice on a socket that may block");
+  return in ? splice_in(*in, *pipe->pipe, bytes_max) : splice_out(*pipe->pipe, *out, bytes_max);
+}
+
+ssize_t SimReactor::splice_in(Socket& from, Pipe& to, size_t bytes_max) {
+  if (from.rx.empty()) {
+    if (from.error != 0) return -take_error(from);
+    return from.far_ended ? 0 : -EAGAIN;
+  }
+  const size_t room = size_t{kPipeBytes} - std::min(size_t{kPipeBytes}, to.bytes.size());
+  size_t bytes = std::min({from.rx.size(), room, bytes_max});
+  if (bytes == 0) return -EAGAIN;
+  if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
+  to.bytes.push(std::span(from.rx.front().data(), bytes));
+  from.rx.drop(bytes);
+  from.far->poke();
+  return static_cast<ssize_t>(bytes);
+}
+
+ssize_t SimReactor::splice_out(Pipe& from, Socket& to, size_t bytes_max) {
+  if (to.broken || to.near_shut) return to.error != 0 ? -take_error(to) : -EPIPE;
+  const size_t room = to.far_gone ? bytes_max : to.tx_room();
+  const size_t bytes = std::min({from.bytes.size(), room, bytes_max});
+  if (bytes == 0) return -EAGAIN;
+  into_socket(to, std::span(from.bytes.front().data(), bytes));
+  from.bytes.drop(bytes);
+  bulk_bytes_ += bytes;
+  return static_cast<ssize_t>(bytes);
+}
+
+void SimReactor::set_nonblocking(int fd) {
+  const SocketPtr socket = socket_of(fd);
+  if (!socket) return violation("O_NONBLOCK on a descriptor that is no socket");
+  socket->nonblocking = true;
+}
+
+Endpoint SimReactor::local_endpoint(int fd) {
+  const SocketPtr socket = socket_of(fd);
+  if (!socket) violation("getsockname on a descriptor that is no socket");
+  return socket ? socket->local : Endpoint{};
+}
+
+}  // namespace lychgate::sim
