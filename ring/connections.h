@@ -41,7 +41,11 @@ class Connections {
   // Requests in flight that will fill a slot which is still free.
   void expect_slot() { ++expected_; }
   void slot_came() { --expected_; }
-  uint32_t free_slots() const { return slots.size() - slots.used() - expected_; }
+  // 0 when more are expected than there are: the kernel refuses those (-ENFILE).
+  uint32_t free_slots() const {
+    const uint32_t taken = slots.used() + expected_;
+    return taken < slots.size() ? slots.size() - taken : 0;
+  }
 
   SlotTable& slots;
   Reactor& reactor;

@@ -34,7 +34,8 @@ void Acceptor::start() {
 
 void Acceptor::stop() {
   stopping_ = true;
-  for (const Listener& listener : listeners_) {
+  for (Listener& listener : listeners_) {
+    listener.retry_at.reset();  // left behind, it would be due for ever
     connections_.reactor.cancel_fd(listener.fd, OpTag::of(Op::kIgnored));
   }
 }
@@ -67,7 +68,7 @@ std::optional<ring::Arrival> Acceptor::accepted(const Completion& completion, Ti
   } else if (completion.result != -ECONNABORTED) {
     connections_.counters.add(Counter::kAcceptFailed);
     listener.drained = true;
-    listener.retry_at = now + kRetryMs;
+    if (!stopping_) listener.retry_at = now + kRetryMs;
   }
   if (listener.in_flight == 0) batch_done(listener);
   return arrival;
@@ -83,11 +84,13 @@ void Acceptor::submit(Tick now) {
   if (stopping_) return;
   for (uint32_t i = 0; i < listeners_.size(); ++i) {
     Listener& listener = listeners_[i];
+    // First, since the end of a batch that failed in part would forget a retry already due.
+    if (listener.in_flight > 0) continue;
     if (listener.retry_at && tick_reached(now, *listener.retry_at)) {
       listener.retry_at.reset();
       listener.ready = true;
     }
-    if (!listener.ready || listener.in_flight > 0 || listener.retry_at) continue;
+    if (!listener.ready || listener.retry_at) continue;
     const uint32_t free = connections_.free_slots();
     const uint32_t room = free > reserve_ ? free - reserve_ : 0;
     const auto batch =
