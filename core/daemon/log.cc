@@ -125,8 +125,9 @@ void log_now(const LogSink& sink, std::string_view text) {
 Log::Log(const LogSink& sink, ring::Reactor& reactor, ShardCounters& counters, int pid)
     : sink_(sink), reactor_(reactor), counters_(counters), frame_(sink, pid) {
   for (Lot* lot : {&gathering_, &writing_}) {
-    lot->bytes.reserve(kLogQueueBytes);
-    lot->ends.reserve(kLogQueueBytes / 64);
+    // With room for one more line, the one that tells of the lost ones.
+    lot->bytes.reserve(kLogQueueBytes + kLogLineMax);
+    lot->ends.reserve(kLogQueueBytes / 64 + 1);
   }
 }
 
@@ -144,6 +145,10 @@ void Log::add(WallTime at, std::string_view text) {
     ++lost_unsaid_;
     return;
   }
+  append(at, text);
+}
+
+void Log::append(WallTime at, std::string_view text) {
   frame_.append(at, text, gathering_.bytes);
   gathering_.ends.push_back(static_cast<uint32_t>(gathering_.bytes.size()));
 }
@@ -159,9 +164,8 @@ void Log::flush(Tick now) {
   if (!half_full && !due(now)) return;
   next_lot_ = now + kTimerGrainMs;
   if (lost_unsaid_ > 0) {
-    const std::string said = fmt::format("warning: {} log lines lost", lost_unsaid_);
+    append(now_, fmt::format("warning: {} log lines lost", lost_unsaid_));
     lost_unsaid_ = 0;
-    add(now_, said);
   }
   std::swap(gathering_, writing_);
   gathering_.clear();

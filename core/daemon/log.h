@@ -81,6 +81,7 @@ class Log {
     }
   };
   bool is_stream() const;
+  void append(WallTime at, std::string_view text);
   void write_rest();
 
   const LogSink& sink_;
