@@ -121,8 +121,11 @@ void on_accepted(const config::Config& config, Slot& session, ActionList& out) {
   wait_in_silence(config, session, out);
 }
 
-void on_timer(Slot& session, ActionList& out) {
+void on_timer(const config::Config& config, Slot& session, Tick now, ActionList& out) {
   if (session.phase == Phase::kSilentWait) {
+    // Decided before the look is made: its answer may arrive much later than it was true.
+    const bool wait_is_over = tick_reached(now, end_of(session.started, config.greet.wait));
+    set(session, wait_is_over ? kWaited : kLookedEarly);
     session.phase = Phase::kLooking;
     out.just(ActionKind::kLook);
     return;
@@ -132,11 +135,8 @@ void on_timer(Slot& session, ActionList& out) {
   out.just(ActionKind::kClose);
 }
 
-void on_look(const config::Config& config, Slot& session, const Event& event, Tick now,
-             ActionList& out) {
+void on_look(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
   LYCH_CHECK(session.phase == Phase::kLooking);
-  const bool wait_is_over = tick_reached(now, end_of(session.started, config.greet.wait));
-  set(session, wait_is_over ? kWaited : kLookedEarly);
   if (event.kind == EventKind::kHangup) {
     set(session, kHungUp);
   } else if (event.kind == EventKind::kTalk && !has(session, kSpokeEarly)) {
@@ -146,7 +146,7 @@ void on_look(const config::Config& config, Slot& session, const Event& event, Ti
     if (config.greet.pregreet == config::Action::kIgnore) out.count(Counter::kPregreetIgnored);
   }
   const Verdict verdict = judge(config, session);
-  if (wait_is_over || verdict.decision != Decision::kPass) {
+  if (has(session, kWaited) || verdict.decision != Decision::kPass) {
     conclude(config, session, out);
   } else {
     wait_in_silence(config, session, out);
@@ -186,12 +186,12 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       on_accepted(config, session, out);
       break;
     case EventKind::kTimer:
-      on_timer(session, out);
+      on_timer(config, session, now, out);
       break;
     case EventKind::kSilence:
     case EventKind::kTalk:
     case EventKind::kHangup:
-      on_look(config, session, event, now, out);
+      on_look(config, session, event, out);
       break;
     case EventKind::kReplied:
       on_replied(session, now, out);
