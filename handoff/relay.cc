@@ -11,6 +11,12 @@ namespace lychgate::handoff {
 using ring::Completion;
 using ring::Op;
 
+bool PipePool::reserve() {
+  const auto pipe = lease();
+  if (pipe) give_back(*pipe);
+  return pipe.has_value();
+}
+
 std::optional<ring::PipePair> PipePool::lease() {
   if (idle_.empty()) {
     if (leased_ >= kPipesMax) return std::nullopt;
@@ -204,12 +210,31 @@ void Relay::starve(RelayContext& context, RelayDirection& way) {
   if (way.starved) return;
   way.starved = true;
   context.connections.counters.add(Counter::kRelayStarved);
+  put_on_list(context);
+}
+
+// Once for both directions: an entry for each would bring two more when it is tried in vain.
+void Relay::put_on_list(RelayContext& context) {
+  if (listed_) return;
+  listed_ = true;
   context.starved.push_back(index_);
 }
 
+bool Relay::supply(RelayContext& context, RelayDirection& way) {
+  if (mode_ != RelayMode::kBulk) return context.connections.reactor.buffers_free() > 0;
+  const auto pipe = context.pipes.lease();
+  if (pipe) way.pipe = *pipe;
+  return pipe.has_value();
+}
+
 void Relay::resume(RelayContext& context) {
+  listed_ = false;
   for (RelayDirection& way : directions_) {
-    if (!way.starved) continue;
+    if (!way.starved || way.done) continue;
+    if (!supply(context, way)) {
+      put_on_list(context);
+      continue;
+    }
     way.starved = false;
     if (mode_ == RelayMode::kBulk) {
       pump_bulk(context, way);
@@ -223,6 +248,7 @@ void Relay::resume(RelayContext& context) {
 void Relay::stop(RelayContext& context) {
   LYCH_CHECK(finished());
   for (RelayDirection& way : directions_) {
+    way.starved = false;
     way.queue.clear(context.links, context.connections.reactor);
     drop_pipe(context, way);
     if (way.from_fd >= 0) context.connections.reactor.close_fd(way.from_fd);

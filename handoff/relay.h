@@ -20,6 +20,9 @@ namespace lychgate::handoff {
 class PipePool {
  public:
   explicit PipePool(ring::Reactor& reactor) : reactor_(reactor) {}
+  // Makes the first pipe, so that who later waits for one waits for another relay and is woken by
+  // its end. False when the kernel gives none: then no relay may become bulk.
+  bool reserve();
   // nullopt when kPipesMax are out or the kernel gives no more.
   std::optional<ring::PipePair> lease();
   // REQUIRES: the pipe is empty.
@@ -41,7 +44,7 @@ struct RelayContext {
   PipePool pipes;
   uint32_t bulk_relays = 0;
   uint32_t bulk_relays_max = 0;  // each needs two real descriptors
-  // Relays that wait for a buffer or a pipe; tried again each turn (transfer indices).
+  // Relays that wait for a buffer or a pipe; tried again each turn (transfer indices, each once).
   std::vector<uint32_t> starved;
 };
 
@@ -80,7 +83,7 @@ class Relay {
   void start(RelayContext& context, const Ends& ends, ring::BufferLease greeting, Tick now);
   // A completion of one of the relay's operations on either slot.
   void complete(RelayContext& context, const ring::Completion& completion, Tick now);
-  // Buffers or pipes may be there again.
+  // Takes the relay off the starved list; puts it back when what it waits for is not there yet.
   void resume(RelayContext& context);
   // Ends both directions now; what is queued is given up.
   void abort(RelayContext& context);
@@ -105,6 +108,8 @@ class Relay {
   void wind_up(RelayContext& context);
   void fail(RelayContext& context, RelayDirection& way);
   void starve(RelayContext& context, RelayDirection& way);
+  void put_on_list(RelayContext& context);
+  bool supply(RelayContext& context, RelayDirection& way);
   void consider_bulk(RelayContext& context);
   void switch_when_quiet(RelayContext& context);
   void pump_bulk(RelayContext& context, RelayDirection& way);
@@ -122,6 +127,7 @@ class Relay {
   RelayMode mode_ = RelayMode::kDialogue;
   uint8_t installing_ = 0;
   bool winding_up_ = false;  // both directions done, requests being cancelled
+  bool listed_ = false;      // in RelayContext::starved; outlives the relay until the list is read
 };
 
 }  // namespace lychgate::handoff

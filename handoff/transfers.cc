@@ -24,6 +24,7 @@ Transfers::Transfers(ring::Connections& connections, Pools& pools, const Transfe
   LYCH_CHECK(options.records >= 1 && options.records <= kTransfersMax);
   for (uint32_t i = options.records; i-- > 0;) free_.push_back(i);
   relays_.starved.reserve(options.records);
+  if (relays_.bulk_relays_max > 0 && !relays_.pipes.reserve()) relays_.bulk_relays_max = 0;
 }
 
 const config::Backend& Transfers::backend_of(const Record& record) const {
@@ -67,13 +68,15 @@ void Transfers::begin(uint32_t client, uint32_t pool, Tick now) {
 
 void Transfers::next_backend(Record& record, Tick now) {
   for (;;) {
-    const Pools::Choice choice = pools_.choose(record.pool, record.tried, now);
+    Pools::Choice choice = pools_.choose(record.pool, record.tried, now);
+    // The last free slots may be promised to accepts, and those must not find the table full.
+    if (connections_.free_slots() == 0) choice = {.backend = std::nullopt, .any_full = true};
     if (choice.backend) {
       record.backend = *choice.backend;
       break;
     }
     if (choice.any_full) connections_.counters.add_outcome(record.pool, HandoffOutcome::kFull);
-    if (!fall_back(record)) return wait_for_backend(record, now);
+    if (!fall_back(record, now)) return wait_for_backend(record, now);
   }
   pools_.opened(record.pool, record.backend);
   record.tried |= TriedSet{1} << record.backend;
@@ -90,18 +93,27 @@ void Transfers::next_backend(Record& record, Tick now) {
                                connections_.begin(Op::kInstall, record.client.slot));
 }
 
-bool Transfers::fall_back(Record& record) {
+bool Transfers::fall_back(Record& record, Tick now) {
   const config::Pool& pool = config_.pools[record.pool];
   // The configuration has no loops of fallbacks; the bound is for the day it has.
   if (!pool.fallback_index || record.fallbacks >= config_.pools.size()) return false;
   connections_.counters.add_outcome(record.pool, HandoffOutcome::kFellBack);
-  const Slot& client = connections_.slots[record.client.slot];
-  say(fmt::format("warning: pool {}: no backend for {}, falling back to pool {}", pool.name,
-                  Endpoint{client.address, client.port}.bracketed(), pool.fallback));
+  say_fallback(record, now);
   record.pool = *pool.fallback_index;
   record.tried = 0;
   ++record.fallbacks;
   return true;
+}
+
+// Once a minute for each pool: while its backends are gone every client would bring a line.
+void Transfers::say_fallback(const Record& record, Tick now) {
+  std::optional<Tick>& said = fallback_said_[record.pool];
+  if (said && !tick_reached(now, *said + kRepeatedWarningMs)) return;
+  said = now;
+  const config::Pool& pool = config_.pools[record.pool];
+  const Slot& client = connections_.slots[record.client.slot];
+  say(fmt::format("warning: pool {}: no backend for {}, falling back to pool {}", pool.name,
+                  Endpoint{client.address, client.port}.bracketed(), pool.fallback));
 }
 
 void Transfers::wait_for_backend(Record& record, Tick now) {
@@ -243,19 +255,14 @@ void Transfers::relay_timer(Record& record, Tick now) {
   watch_relay(record, now);
 }
 
-void Transfers::resume_starved() {
+void Transfers::resume_starved(Tick now) {
   if (relays_.starved.empty()) return;
   // Who starves again is appended behind; only those who wait now get their turn.
   const std::vector<uint32_t> waiting = std::exchange(relays_.starved, {});
   relays_.starved.reserve(free_.capacity());
   for (const uint32_t index : waiting) {
-    const bool supplies =
-        connections_.reactor.buffers_free() > 0 && relays_.pipes.leased() < kPipesMax;
-    if (!supplies) {
-      relays_.starved.push_back(index);
-    } else if (records_[index].stage == Stage::kRelaying) {
-      records_[index].relay.resume(relays_);
-    }
+    records_[index].relay.resume(relays_);
+    if (records_[index].stage == Stage::kRelaying) watch_relay(records_[index], now);
   }
 }
 

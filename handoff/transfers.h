@@ -48,7 +48,7 @@ class Transfers {
   // The client's timer fired while it was queued, handed off or relayed.
   void timer(uint32_t client, Tick now);
   // Once a turn: relays that waited for a buffer or pipe.
-  void resume_starved();
+  void resume_starved(Tick now);
 
   std::optional<Outcome> next_outcome();
   // Lines for the log: one for each turn of a backend from good to bad, and each fallback.
@@ -89,7 +89,8 @@ class Transfers {
   };
 
   void next_backend(Record& record, Tick now);
-  bool fall_back(Record& record);
+  bool fall_back(Record& record, Tick now);
+  void say_fallback(const Record& record, Tick now);
   void wait_for_backend(Record& record, Tick now);
   void attempt_failed(Record& record, HandoffOutcome why, std::string_view cause, Tick now);
   void drop_backend(Record& record);
@@ -125,6 +126,7 @@ class Transfers {
   std::unique_ptr<Record[]> records_;
   std::vector<uint32_t> free_;
   uint32_t active_ = 0;
+  std::array<std::optional<Tick>, kPoolsMax> fallback_said_{};
   std::deque<Outcome> outcomes_;
   std::deque<std::string> warnings_;  // at most kWarningsMax
 };

@@ -89,7 +89,8 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
   };
   consider(acceptor_.next_wake());
   consider(log_.next_wake());
-  if (stopping_) consider(drain_until_);
+  // Once drain is over only the log is waited for, and that wakes the shard itself.
+  if (stopping_ && !tick_reached(now, drain_until_)) consider(drain_until_);
   if (!wake) return std::nullopt;
   return tick_reached(now, *wake) ? milliseconds{0} : milliseconds{*wake - now};
 }
@@ -98,7 +99,7 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
   for (const Completion& completion : completions) dispatch(completion, now);
   timers_.advance(now);
   fire_timers(now);
-  transfers_.resume_starved();
+  transfers_.resume_starved(now);
   while (const auto outcome = transfers_.next_outcome()) {
     if (slots_.find(outcome->client) == nullptr) continue;
     switch (outcome->news) {
