@@ -1,0 +1,265 @@
+// A client's acts, and its judgement of the gate.
+
+#include "tests/sim/client.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace lychgate::sim {
+
+using ring::Op;
+using smtp::ReplyId;
+
+namespace {
+
+std::optional<ReplyId> reply_of(std::string_view line) {
+  for (size_t i = 0; i < smtp::kReplyCount; ++i) {
+    const auto id = static_cast<ReplyId>(i);
+    if (smtp::reply_bytes(id) == line) return id;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Client::Client(Stage& stage, const Scenario& scenario, Crowd& crowd, uint32_t index,
+               const ClientScript& script)
+    : Actor(stage),
+      scenario_(scenario),
+      crowd_(crowd),
+      index_(index),
+      script_(script),
+      socket_(std::make_shared<Socket>()),
+      content_(client_key(index)),
+      out_(client_key(index)) {
+  socket_->far = this;
+  socket_->client = index;
+  socket_->remote = script.from;
+  socket_->local = script.to;
+  socket_->rx_max = stage.random.pick<size_t>({300, 4096, 65536, 200000});
+  socket_->tx_max = stage.random.pick<size_t>({1000, 4096, 65536, 200000});
+}
+
+void Client::fault(const std::string& text) {
+  stage_.reactor.violation(
+      fmt::format("client {} ({}): {}", index_, script_.from.bracketed(), text));
+}
+
+bool Client::allowlisted() const {
+  return scenario_.access.lookup(script_.from.address) == admission::AccessResult::kPermit;
+}
+
+void Client::come() {
+  const int listener_fd = static_cast<int>(script_.listener);
+  in_queue_ = stage_.reactor.arrive(listener_fd, socket_);
+  if (in_queue_) plan();
+}
+
+void Client::act() {
+  read();
+  if (socket_->near_closed || socket_->broken) return;
+  write();
+  maybe_finish();
+  plan();
+}
+
+// The next moment at which the script wants something; the network wakes it besides.
+void Client::plan() {
+  const Time now = stage_.agenda.now();
+  const bool slow = script_.reading == Reading::kSlow && !socket_->tx.empty();
+  if (slow) wake_at(now + 1 + stage_.random.between(0, script_.pace));
+  if (next_write_ > now) wake_at(next_write_);
+  const auto at = [&](const std::optional<Time>& after) {
+    if (after && script_.arrives + *after > now) wake_at(script_.arrives + *after);
+  };
+  at(script_.speaks_early);
+  if (!left_) at(script_.goes);
+}
+
+void Client::read() {
+  if (script_.reading == Reading::kNever) return;
+  char chunk[16384];
+  for (;;) {
+    const size_t most =
+        script_.reading == Reading::kSlow ? stage_.random.between(1, 2000) : sizeof(chunk);
+    const size_t bytes = stage_.reactor.take(*socket_, std::span(chunk).first(most));
+    if (bytes == 0) return;
+    hear({chunk, bytes});
+    if (script_.reading == Reading::kSlow && !socket_->near_closed) return;
+  }
+}
+
+void Client::hear(std::string_view bytes) {
+  while (!bytes.empty() && !server_) {
+    if (heard_reply_) return fault("bytes after the last reply");
+    const size_t end = bytes.find('\n');
+    const size_t length = end == std::string_view::npos ? bytes.size() : end + 1;
+    line_ += bytes.substr(0, length);
+    bytes.remove_prefix(length);
+    if (end != std::string_view::npos) hear_line(std::exchange(line_, {}));
+  }
+  if (server_ && !in_->receive(bytes)) fault("a byte of its server is lost, repeated or foreign");
+}
+
+void Client::hear_line(const std::string& line) {
+  if (line.starts_with("220-")) {
+    if (teased_) fault("teased twice");
+    teased_ = true;
+  } else if (line.starts_with("220 ") && line.size() == 14) {
+    uint32_t session = 0;
+    std::from_chars(line.data() + 4, line.data() + 12, session, 16);
+    server_ = session;
+    in_.emplace(server_key(session));
+  } else if (const auto reply = reply_of(line)) {
+    heard_reply_ = reply;
+    if (reply != reply_) fault("heard a reply that the gate did not send");
+  } else {
+    fault(fmt::format("heard \"{}\"", line.substr(0, line.size() - 1)));
+  }
+}
+
+void Client::write() {
+  const Time now = stage_.agenda.now();
+  if (left_ || socket_->far_ended || now < next_write_) return;
+  uint64_t wanted = 0;
+  if (server_) {
+    wanted = script_.total;
+  } else if (script_.speaks_early && now >= script_.arrives + *script_.speaks_early) {
+    wanted = script_.early_bytes;
+  }
+  if (out_.sent() >= wanted) return;
+  const size_t bytes = stage_.random.between(1, script_.chunk);
+  const size_t sent = out_.send(stage_.reactor, *socket_, std::min(bytes, wanted - out_.sent()));
+  if (sent == 0) return;
+  if (!first_byte_at_) first_byte_at_ = now;
+  next_write_ = now + stage_.random.between(1, script_.pace);
+}
+
+void Client::maybe_finish() {
+  if (left_) return;
+  const Time now = stage_.agenda.now();
+  if (script_.goes && now >= script_.arrives + *script_.goes) return go(script_.leaving);
+  const bool they_ended = socket_->near_shut && socket_->tx.empty();
+  if (heard_reply_ && they_ended) return go(Leaving::kLeave);
+  if (server_ && out_.sent() >= script_.total) finish();
+}
+
+void Client::finish() {
+  const bool they_ended = socket_->near_shut && socket_->tx.empty();
+  switch (script_.finish) {
+    case Finish::kEndAndRead:
+      if (!socket_->far_ended) stage_.reactor.end(*socket_);
+      if (they_ended) go(Leaving::kLeave);
+      return;
+    case Finish::kAfterThem:
+      if (they_ended) go(Leaving::kLeave);
+      return;
+    case Finish::kLeave:
+      return go(Leaving::kLeave);
+    case Finish::kReset:
+      return go(Leaving::kReset);
+    case Finish::kNothing:
+      return;
+  }
+}
+
+void Client::go(Leaving how) {
+  left_ = true;
+  left_at_ = stage_.agenda.now();
+  switch (how) {
+    case Leaving::kEnd:
+      if (!socket_->far_ended) stage_.reactor.end(*socket_);
+      return;
+    case Leaving::kLeave:
+      return stage_.reactor.leave(*socket_);
+    case Leaving::kReset:
+      return stage_.reactor.reset(*socket_, stage_.random.pick({ECONNRESET, ETIMEDOUT}));
+  }
+}
+
+void Client::accepted() {
+  accepted_at_ = stage_.agenda.now();
+  const uint32_t of_address = ++crowd_.of_address[script_.from.address.text()];
+  ++crowd_.clients;
+  const config::Limits& limits = scenario_.config.limits;
+  const auto over = [](uint64_t count, uint32_t limit) { return limit > 0 && count > limit; };
+  if (over(of_address, limits.per_address)) {
+    expected_busy_ = ReplyId::kTooManyConnections;
+  } else if (over(crowd_.clients, limits.per_shard) ||
+             over(crowd_.clients + crowd_.elsewhere, limits.held)) {
+    expected_busy_ = ReplyId::kScreeningPortsBusy;
+  }
+}
+
+// May be called again for each backend that is tried.
+void Client::hand_off_begins() {
+  if (released_) fault("handed off after it was let go");
+  if (expected_busy_) fault("handed off although it is over a limit");
+  if (reply_) fault("handed off after a reply");
+  if (relayed_) fault("handed off again while relayed");
+  const config::Config& config = scenario_.config;
+  if (allowlisted()) return;
+  const bool denied =
+      scenario_.access.lookup(script_.from.address) == admission::AccessResult::kReject;
+  if (denied && config.access.reject != config::Action::kIgnore) {
+    fault("handed off although the access list rejects it");
+  }
+  if (config.greet.wait == milliseconds(0)) return;
+  const Time served = *accepted_at_ + static_cast<Time>(config.greet.wait.count());
+  if (stage_.agenda.now() < served) fault("handed off before it served the wait");
+  const bool early = first_byte_at_ && *first_byte_at_ < served;
+  if (early && config.greet.pregreet != config::Action::kIgnore) {
+    fault("handed off although it spoke early");
+  }
+  if (left_at_ && *left_at_ < served && !first_byte_at_) {
+    fault("handed off although it hung up during the wait");
+  }
+}
+
+void Client::written(Op op, std::span<const char> bytes) {
+  if (op == Op::kTeaser) {
+    if (allowlisted() || reply_ || relayed_) fault("teased at the wrong time");
+  } else if (op == Op::kReply) {
+    if (reply_) fault("two replies");
+    reply_ = reply_of({bytes.data(), bytes.size()});
+    if (!reply_) fault("a reply that is none");
+  } else if (op == Op::kRelaySend) {
+    relayed_ = true;
+  } else {
+    fault("written to by an operation that should not");
+  }
+}
+
+// The gate has closed its descriptor: by now exactly one thing has become of the client.
+void Client::let_go() {
+  released_ = true;
+  released_claimed_ = socket_->claims > 0;
+  --crowd_.of_address[script_.from.address.text()];
+  --crowd_.clients;
+  const int outcomes = (reply_ ? 1 : 0) + (released_claimed_ ? 1 : 0) + (relayed_ ? 1 : 0);
+  if (outcomes > 1) fault("more than one outcome");
+  // The gate may run out of patience with a service before the news of its death arrives.
+  const Time news = scenario_.kernel.faults.late_max + 500;
+  if (outcomes == 0 && dropped_at_ && stage_.agenda.now() <= *dropped_at_ + news) {
+    abandoned_ = released_claimed_ = true;
+  } else if (outcomes == 0 && !socket_->far_ended) {
+    fault("closed in silence though it was there");
+  }
+  if (expected_busy_ && reply_ != expected_busy_) fault("over a limit and not told so");
+  const bool busy =
+      reply_ == ReplyId::kTooManyConnections || reply_ == ReplyId::kScreeningPortsBusy;
+  if (busy && !expected_busy_) fault("told that it is over a limit and was not");
+}
+
+void Client::judge() {
+  if (!accepted_at_ || !released_) return;
+  const bool listened = script_.reading == Reading::kPrompt && !left_at_;
+  if (!listened || abandoned_ || socket_->near_reset) return;
+  if (relayed_ && !line_.empty()) return;  // its server broke off in the middle of the greeting
+  if (!heard_reply_ && !server_) fault("patient, and never told anything");
+}
+
+}  // namespace lychgate::sim

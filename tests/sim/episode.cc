@@ -1,0 +1,231 @@
+// The loop of a shard process under the simulated clock, and the books of the gate against those
+// of the kernel.
+
+#include "tests/sim/episode.h"
+
+#include <array>
+
+#include <fmt/format.h>
+
+#include "core/smtp/replies.h"
+
+namespace lychgate::sim {
+
+using smtp::ReplyId;
+
+namespace {
+
+// Longer than any chain of waits that a configuration of ours allows.
+constexpr Time kLongestRun = 30 * 60 * 1000;
+
+daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, SimReactor& reactor,
+                            daemon::Log& log, const World& world) {
+  return {.config = scenario.config,
+          .access = &scenario.access,
+          .counters = counters.shards(),
+          .index = 0,
+          .reactor = reactor,
+          .log = log,
+          .listeners = world.listeners(),
+          .control_fd = world.control(),
+          .teaser = smtp::teaser_line(
+              {.banner = scenario.config.greet.banner, .hostname = "gate.example"}),
+          .bulk_relays_max = scenario.bulk_relays_max};
+}
+
+}  // namespace
+
+Episode::Episode(uint64_t seed, uint32_t sessions)
+    : random_(seed),
+      scenario_(draw_scenario(random_, sessions)),
+      reactor_(agenda_, random_, scenario_.kernel),
+      stage_{agenda_, random_, reactor_},
+      world_(stage_, scenario_),
+      slots_(std::move(*SlotTable::create(scenario_.kernel.slots, {random_.next(), 7}))),
+      counters_(std::move(*SharedCounters::create(2))),
+      sink_{scenario_.config.log.target, world_.log_sink(), "lychgate/gate", "gate.example"},
+      log_(sink_, reactor_, counters_.shards()[0], 1),
+      shard_(std::make_unique<daemon::Shard>(parts_of(scenario_, counters_, reactor_, log_, world_),
+                                             slots_, tick())) {
+  ShardCounters& elsewhere = counters_.shards()[1];
+  elsewhere.held = scenario_.held_elsewhere;
+  for (size_t pool = 0; pool < scenario_.config.pools.size(); ++pool) {
+    for (auto& backend : elsewhere.backend_open[pool]) backend = scenario_.open_elsewhere;
+  }
+}
+
+EpisodeResult Episode::go() {
+  serve();
+  if (reactor_.violations().empty()) see_off();
+  if (reactor_.violations().empty()) check_end();
+  EpisodeResult out;
+  out.steps = steps_;
+  out.accepted = static_cast<uint32_t>(count(Counter::kAccepted));
+  if (!reactor_.violations().empty()) {
+    out.violation = fmt::format("step {}, {}", steps_, reactor_.violations().front());
+    // Its queues still hold buffers, which it does not like at its end.
+    [[maybe_unused]] const daemon::Shard* left = shard_.release();
+  }
+  return out;
+}
+
+// As a shard process does, until it would end.
+void Episode::serve() {
+  shard_->start();
+  while (!shard_->finished(tick()) && reactor_.violations().empty()) {
+    if (!shard_->stopping() && world_.over() && slots_.used() == 0 && !asked_to_stop_) {
+      asked_to_stop_ = true;
+      reactor_.say_to_control();
+    }
+    step();
+    if (agenda_.now() > scenario_.arrivals_last + kLongestRun) {
+      reactor_.violation("a wait does not end");
+    }
+  }
+}
+
+// A process that is over its drain ends with clients in it; here they are seen to their end.
+void Episode::see_off() {
+  const Time until = agenda_.now() + kLongestRun;
+  while (slots_.used() > 0 && reactor_.violations().empty()) {
+    step();
+    if (agenda_.now() > until) reactor_.violation("a wait does not end after the stop");
+  }
+  for (int i = 0; i < 100 && !log_.idle(); ++i) step();
+}
+
+void Episode::step() {
+  ++steps_;
+  const auto completions = reactor_.turn(shard_->wait(tick()));
+  log_.set_time(daemon::WallTime(milliseconds(agenda_.now())));
+  shard_->handle(completions, tick());
+  if (shard_->take_control_event()) shard_->stop(tick());
+  check_step();
+}
+
+void Episode::expect(uint64_t got, uint64_t want, const char* what) {
+  if (got != want) reactor_.violation(fmt::format("{}: {}, and should be {}", what, got, want));
+}
+
+void Episode::check_step() {
+  if (!reactor_.violations().empty()) return;
+  uint64_t in_phases = 0;
+  for (size_t phase = 1; phase < kPhaseCount; ++phase) in_phases += counters().phases[phase];
+  expect(in_phases, slots_.used(), "slots in all phases");
+  expect(count(Counter::kStaleCompletions), 0, "completions for a connection that is gone");
+  // The whole table costs time, so not always.
+  if (steps_ % 16 == 0) {
+    check_slots();
+    check_pools();
+  }
+}
+
+void Episode::check_slots() {
+  std::array<uint64_t, kPhaseCount> phases{};
+  uint64_t clients = 0;
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    ++phases[static_cast<size_t>(slot.phase)];
+    expect(reactor_.unsettled(i), slot.phase == Phase::kFree ? 0 : slot.in_flight,
+           "requests of a slot in the kernel");
+    if (slot.phase == Phase::kFree) continue;
+    clients += (slot.evidence & kOurSocket) == 0 ? 1 : 0;
+    const bool open = slot.phase == Phase::kClosing || reactor_.is_open(i);
+    expect(open ? 1 : 0, 1, "a slot in use has a descriptor");
+  }
+  for (size_t phase = 1; phase < kPhaseCount; ++phase) {
+    expect(counters().phases[phase], phases[phase], kPhaseNames[phase]);
+  }
+  expect(counters().held, clients, "clients held");
+}
+
+void Episode::check_pools() {
+  for (size_t i = 0; i < scenario_.config.pools.size(); ++i) {
+    const config::Pool& pool = scenario_.config.pools[i];
+    uint64_t open = 0;
+    for (size_t n = 0; n < pool.backends.size(); ++n) {
+      const uint64_t ours = counters().backend_open[i][n];
+      open += ours;
+      if (ours > 0 && ours + scenario_.open_elsewhere > pool.connections) {
+        reactor_.violation(fmt::format("pool {}: more connections than its limit", i));
+      }
+    }
+    expect(counters().pool_open[i], open, "connections of a pool");
+  }
+}
+
+void Episode::check_end() {
+  check_slots();
+  check_pools();
+  // Then the services take what is in their queues, and everybody reads to the end.
+  agenda_.run_until(agenda_.now() + kLongestRun);
+  check_nothing_left();
+  check_counters();
+  world_.judge();
+}
+
+void Episode::check_nothing_left() {
+  expect(slots_.used(), 0, "slots used at the end");
+  expect(reactor_.slots_open(), 0, "direct descriptors at the end");
+  expect(shard_->connections().timers.armed(), 0, "timers at the end");
+  expect(counters().held, 0, "clients held at the end");
+  expect(reactor_.all_buffers_back() ? 1 : 0, 1, "all relay buffers are back");
+  expect(reactor_.real_sockets(), 0, "real descriptors of sockets at the end");
+  expect(reactor_.pipes_empty() ? 1 : 0, 1, "all pipes are empty");
+  for (size_t phase = 0; phase < kPhaseCount; ++phase) {
+    expect(counters().phases[phase], 0, "a phase at the end");
+  }
+  for (size_t pool = 0; pool < scenario_.config.pools.size(); ++pool) {
+    expect(counters().pool_open[pool], 0, "connections of a pool at the end");
+    for (const auto& backend : counters().backend_open[pool]) {
+      expect(backend, 0, "connections of a backend at the end");
+    }
+  }
+  for (const auto& client : world_.clients()) {
+    expect(slots_.address_count(client->script().from.address), 0, "an address at the end");
+    expect(client->was_accepted() ? client->released() : 1, 1, "a client was let go");
+  }
+}
+
+// The counters tell what the clients have seen.
+void Episode::check_counters() {
+  std::array<uint64_t, smtp::kReplyCount> replies{};
+  uint64_t accepted = 0;
+  uint64_t silent = 0;
+  uint64_t handed = 0;
+  for (const auto& client : world_.clients()) {
+    if (!client->was_accepted()) continue;
+    ++accepted;
+    const bool taken = client->relayed() || client->claimed();
+    if (client->reply()) ++replies[static_cast<size_t>(*client->reply())];
+    if (taken) ++handed;
+    if (!client->reply() && !taken) ++silent;
+  }
+  const auto replied = [&](ReplyId id) { return replies[static_cast<size_t>(id)]; };
+  expect(count(Counter::kAccepted), accepted, "accepted");
+  expect(count(Counter::kRefused),
+         replied(ReplyId::kRefuseProtocol) + replied(ReplyId::kRefuseService), "refused");
+  expect(count(Counter::kDropped), replied(ReplyId::kDropProtocol) + replied(ReplyId::kDropService),
+         "dropped");
+  expect(count(Counter::kDropPerAddress), replied(ReplyId::kTooManyConnections), "per address");
+  expect(count(Counter::kDropPerShard) + count(Counter::kDropHeld),
+         replied(ReplyId::kScreeningPortsBusy), "per shard or host");
+  expect(count(Counter::kDropNoBackend) + count(Counter::kDropNoRoute),
+         replied(ReplyId::kServerPortsBusy), "no backend or route");
+  expect(count(Counter::kDropShutdown), replied(ReplyId::kShuttingDown), "shutting down");
+  expect(count(Counter::kHangup), silent, "hung up");
+  uint64_t untaken = 0;  // descriptors that no service read in time are told by the outcome alone
+  for (const auto& pool : counters().outcomes) {
+    untaken += pool[static_cast<size_t>(HandoffOutcome::kTimedOut)];
+  }
+  const uint64_t counted = count(Counter::kHandedOff);
+  if (counted > handed || handed > counted + untaken) {
+    reactor_.violation(fmt::format("{} handed off, {} counted", handed, counted));
+  }
+  const uint64_t bytes = count(Counter::kRelayedBytes);
+  if (bytes > reactor_.relayed_bytes() + reactor_.bulk_bytes() || bytes < reactor_.bulk_bytes()) {
+    reactor_.violation("bytes relayed and bytes counted differ");
+  }
+}
+
+}  // namespace lychgate::sim

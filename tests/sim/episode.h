@@ -1,0 +1,60 @@
+// One run: a whole shard over the simulated kernel, in one random world, with the invariants that
+// hold after each step and the ones that hold at the end.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/base/counters.h"
+#include "core/daemon/log.h"
+#include "core/daemon/shard.h"
+#include "tests/sim/world.h"
+
+namespace lychgate::sim {
+
+struct EpisodeResult {
+  uint64_t steps = 0;
+  uint32_t accepted = 0;
+  std::string violation;  // empty: none
+};
+
+class Episode {
+ public:
+  // sessions: about how many clients come.
+  Episode(uint64_t seed, uint32_t sessions);
+  EpisodeResult go();
+
+  const ShardCounters& counters() const { return counters_.shards()[0]; }
+
+ private:
+  Tick tick() const { return scenario_.first_tick + static_cast<Tick>(agenda_.now()); }
+  void serve();
+  void see_off();
+  void step();
+  void check_step();
+  void check_slots();
+  void check_pools();
+  void check_end();
+  void check_nothing_left();
+  void check_counters();
+  void expect(uint64_t got, uint64_t want, const char* what);
+  uint64_t count(Counter counter) const { return counters().get(counter); }
+
+  Random random_;
+  Scenario scenario_;
+  Agenda agenda_;
+  SimReactor reactor_;
+  Stage stage_;
+  World world_;
+  SlotTable slots_;
+  SharedCounters counters_;
+  daemon::LogSink sink_;
+  daemon::Log log_;
+  std::unique_ptr<daemon::Shard> shard_;
+  uint64_t steps_ = 0;
+  bool asked_to_stop_ = false;  // after all was over
+};
+
+}  // namespace lychgate::sim

@@ -1,0 +1,41 @@
+// The world of one run: a configuration of the gate, an access list, a kernel with faults and the
+// manners of clients and servers, all drawn from the run's seed. Plain data.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/admission/access_list.h"
+#include "core/config/config.h"
+#include "tests/sim/random.h"
+#include "tests/sim/sim_reactor.h"
+
+namespace lychgate::sim {
+
+struct Scenario {
+  config::Config config;
+  admission::AccessList access;
+  KernelOptions kernel;
+  uint32_t bulk_relays_max = 0;
+  Tick first_tick = 0;  // the gate's clock when the run begins
+  uint32_t sessions = 0;
+  Time arrivals_last = 0;
+  uint32_t addresses = 0;
+  std::optional<Time> stop_at;
+  uint64_t rude_percent = 0;  // clients with bad manners
+  uint64_t bulk_percent = 0;  // sessions with a long stream
+  uint64_t sick_percent = 0;  // connections to a backend that go wrong
+  uint32_t held_elsewhere = 0;
+  uint32_t open_elsewhere = 0;  // connections of other shards to each backend
+  // Buffers and pipes suffice for all relays at once, so none may starve.
+  bool plenty = false;
+};
+
+Scenario draw_scenario(Random& random, uint32_t sessions);
+
+// Address number n of the clients; some are allowlisted, some denylisted.
+IpAddress client_address(uint32_t n);
+
+}  // namespace lychgate::sim

@@ -1,0 +1,95 @@
+// The guest list and its manners.
+
+#include "tests/sim/world.h"
+
+#include <algorithm>
+
+namespace lychgate::sim {
+
+World::World(Stage& stage, const Scenario& scenario)
+    : stage_(stage), scenario_(scenario), cast_{stage, scenario, {}, {}} {
+  for (const config::Listen& listen : scenario.config.listens) {
+    listeners_.push_back(stage.reactor.listen(listen.backlog));
+  }
+  control_ = stage.reactor.make_control();
+  log_ = stage.reactor.make_log();
+  for (const config::Pool& pool : scenario.config.pools) {
+    for (const config::Backend& backend : pool.backends) {
+      if (backend.method == config::HandoffMethod::kPass) {
+        servers_.push_back(std::make_unique<PassService>(cast_));
+      } else {
+        servers_.push_back(std::make_unique<Backend>(cast_, pool, backend));
+      }
+      stage.reactor.serve(backend.address, *servers_.back());
+    }
+  }
+  crowd_.elsewhere = scenario.held_elsewhere;
+  still_to_come_ = scenario.sessions;
+  for (uint32_t i = 0; i < scenario.sessions; ++i) invite(i);
+  if (scenario.stop_at) {
+    stage.agenda.at(*scenario.stop_at, [this] { stage_.reactor.say_to_control(); });
+  }
+}
+
+void World::invite(uint32_t index) {
+  cast_.clients.push_back(
+      std::make_unique<Client>(stage_, scenario_, crowd_, index, draw_script(index)));
+  stage_.agenda.at(cast_.clients.back()->script().arrives, [this, index] {
+    --still_to_come_;
+    cast_.clients[index]->come();
+  });
+}
+
+ClientScript World::draw_script(uint32_t index) {
+  Random& random = stage_.random;
+  ClientScript out;
+  const auto listen = random.between(0, listeners_.size() - 1);
+  out.listener = static_cast<uint32_t>(listeners_[listen]);
+  out.from.address = client_address(static_cast<uint32_t>(random.between(0, scenario_.addresses)));
+  out.from.port = static_cast<uint16_t>(1024 + index);
+  out.to = scenario_.config.listens[listen].address;
+  if (out.to.address.is_unspecified() || out.to.address == IpAddress::from_v4(0)) {
+    out.to.address = *IpAddress::parse(out.from.address.is_v4() ? "192.0.2.1" : "2001:db8::25");
+  }
+  out.arrives = random.between(0, scenario_.arrivals_last);
+  const bool bulk = random.chance(scenario_.bulk_percent);
+  out.total = bulk ? random.between(0, 400000) : random.between(0, 500);
+  out.chunk = bulk ? 16384 : 100;
+  out.pace = bulk ? 2 : random.pick<Time>({1, 20, 300});
+  out.finish = random.pick({Finish::kEndAndRead, Finish::kEndAndRead, Finish::kAfterThem});
+  if (random.chance(scenario_.rude_percent)) draw_manners(out);
+  return out;
+}
+
+void World::draw_manners(ClientScript& script) {
+  Random& random = stage_.random;
+  const auto wait = static_cast<uint64_t>(scenario_.config.greet.wait.count());
+  if (random.one_in(2)) {
+    script.speaks_early = random.between(0, wait + 50);
+    script.early_bytes = std::min(script.total, random.between(1, 3000));
+  }
+  script.reading =
+      random.pick({Reading::kPrompt, Reading::kPrompt, Reading::kSlow, Reading::kNever});
+  script.finish = random.pick(
+      {Finish::kEndAndRead, Finish::kAfterThem, Finish::kLeave, Finish::kReset, Finish::kNothing});
+  if (random.one_in(2)) {
+    script.goes = random.between(0, random.pick<uint64_t>({wait + 100, 20000}));
+    script.leaving = random.pick({Leaving::kEnd, Leaving::kLeave, Leaving::kReset});
+  }
+}
+
+bool World::over() const {
+  if (still_to_come_ > 0 || stage_.reactor.waiting_clients() > 0) return false;
+  return std::all_of(cast_.clients.begin(), cast_.clients.end(), [](const auto& client) {
+    return !client->was_accepted() || client->released();
+  });
+}
+
+void World::judge() {
+  for (const auto& client : cast_.clients) client->judge();
+  for (const auto& session : cast_.sessions) {
+    if (auto* server = dynamic_cast<ServerSession*>(session.get())) server->judge();
+  }
+}
+
+}  // namespace lychgate::sim

@@ -1,0 +1,45 @@
+// Everybody outside the gate in one run: clients that arrive over time, backends and services, and
+// the operator who may stop the gate in the middle. Knows of the gate only its kernel.
+
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tests/sim/client.h"
+#include "tests/sim/scenario.h"
+#include "tests/sim/server.h"
+
+namespace lychgate::sim {
+
+class World {
+ public:
+  World(Stage& stage, const Scenario& scenario);
+
+  const std::vector<int>& listeners() const { return listeners_; }
+  int control() const { return control_; }
+  int log_sink() const { return log_; }
+
+  // All have come, and who found room in a queue was accepted and let go.
+  bool over() const;
+  // Of a run that was over: each ending is what its makers should see.
+  void judge();
+  const std::vector<std::unique_ptr<Client>>& clients() const { return cast_.clients; }
+
+ private:
+  void invite(uint32_t index);
+  ClientScript draw_script(uint32_t index);
+  void draw_manners(ClientScript& script);
+
+  Stage& stage_;
+  const Scenario& scenario_;
+  Cast cast_;
+  Crowd crowd_;
+  std::vector<std::unique_ptr<Server>> servers_;
+  std::vector<int> listeners_;
+  int control_;
+  int log_;
+  uint32_t still_to_come_ = 0;
+};
+
+}  // namespace lychgate::sim
