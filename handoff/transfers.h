@@ -82,6 +82,8 @@ class Transfers {
     int real_fd = -1;
     uint32_t opening = 0;   // requests of kOpening in flight
     int opening_error = 0;  // the first of them that failed
+    bool pass_connected = false;
+    bool pass_unsent = false;  // the send came before the connection
     Endpoint server;
     std::array<char, kPassBytesMax> bytes;  // attributes or PROXY header
     ring::DescriptorMessage message;
@@ -102,6 +104,7 @@ class Transfers {
   void opened(Record& record, const ring::Completion& completion, Tick now);
   void connect_backend(Record& record, Tick now);
   void send_descriptor(Record& record);
+  bool connected_late(Record& record, const ring::Completion& completion);
   void passed(Record& record, const ring::Completion& completion, Tick now);
   void taken(Record& record, const ring::Completion& completion, Tick now);
   void not_taken_in_time(Record& record);

@@ -109,18 +109,37 @@ void Transfers::send_descriptor(Record& record) {
   }
   const size_t size = write_pass_attributes(ends_of(record), record.bytes);
   record.stage = Stage::kPassing;
+  record.pass_connected = record.pass_unsent = false;
   record.message.fd = record.real_fd;
   record.message.bytes = std::span<const char>(record.bytes).first(size);
   connections_.reactor.send_descriptor(record.backend_slot, record.message,
                                        connections_.begin(Op::kPassSend, record.backend_slot));
 }
 
+// The connect to a service whose backlog is full is finished by a worker thread of the kernel,
+// after the send has failed for want of a connection: only the connect tells why, or that there is
+// room after all and the message may be sent again.
+bool Transfers::connected_late(Record& record, const Completion& completion) {
+  const bool connect = completion.tag.operation() == Op::kBackendConnect;
+  if (connect && completion.result >= 0) record.pass_connected = true;
+  if (!connect && completion.result == -ENOTCONN) record.pass_unsent = true;
+  if (!connect && completion.result != -ENOTCONN) return false;
+  if (record.pass_connected && record.pass_unsent) {
+    record.pass_unsent = false;
+    connections_.reactor.send_descriptor(record.backend_slot, record.message,
+                                         connections_.begin(Op::kPassSend, record.backend_slot));
+  }
+  return true;
+}
+
 void Transfers::passed(Record& record, const Completion& completion, Tick now) {
-  if (completion.tag.operation() == Op::kBackendConnect && completion.result < 0) {
+  const Op op = completion.tag.operation();
+  if (op != Op::kPassSend && op != Op::kBackendConnect) return;
+  if (op == Op::kBackendConnect && completion.result < 0) {
     return attempt_failed(record, outcome_of(-completion.result), errno_text(-completion.result),
                           now);
   }
-  if (completion.tag.operation() != Op::kPassSend) return;
+  if (connected_late(record, completion)) return;
   // The message in the socket keeps the client open; our direct descriptor stays until smtpd has
   // read it, so that a service that dies with the message unread leaves us the client.
   connections_.reactor.close_fd(record.real_fd);

@@ -222,12 +222,16 @@ Time PassService::draw_delay() {
 
 void PassService::connecting(const SocketPtr& socket) {
   if (dead_) return stage_.reactor.connect_done(*socket, -ECONNREFUSED);
-  if (queue_.size() > backlog_) {
-    // The kernel asks a worker thread before it says so.
-    stage_.agenda.after(stage_.random.between(0, 3),
-                        [this, socket] { stage_.reactor.connect_done(*socket, -EAGAIN); });
-    return;
-  }
+  if (queue_.size() <= backlog_) return admit(socket);
+  // Full: a worker thread of the kernel asks again, and there may be room by then.
+  stage_.agenda.after(stage_.random.between(0, 3), [this, socket] {
+    if (socket->near_closed) return;
+    if (dead_ || queue_.size() <= backlog_) return connecting(socket);
+    stage_.reactor.connect_done(*socket, -EAGAIN);
+  });
+}
+
+void PassService::admit(const SocketPtr& socket) {
   socket->far = this;
   queue_.push_back(socket);
   next_take_ = std::max(next_take_, stage_.agenda.now() + draw_delay());

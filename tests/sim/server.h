@@ -114,6 +114,7 @@ class PassService : public Server, public Actor {
 
  private:
   void act() override;
+  void admit(const SocketPtr& socket);
   bool take(Socket& connection);  // false: its message has not come yet
   void die();
   void check(const Parcel& parcel);
