@@ -27,6 +27,9 @@ namespace lychgate::ring {
 namespace {
 
 constexpr uint16_t kBufferGroup = 0;
+// Marks the operation of a shutdown that goes the long way; taken out of the tag at completion.
+constexpr uint64_t kByWorker = 0x80;
+static_assert(static_cast<uint64_t>(Op::kControl) < kByWorker);
 // Read by the kernel at completion of a set_nodelay, so it must never move.
 constexpr int kOn = 1;
 
@@ -246,7 +249,9 @@ void UringReactor::send(uint32_t slot, std::span<const char> bytes, SendMode mod
   tag_entry(entry, tag);
 }
 
-void UringReactor::shutdown_write(uint32_t slot, OpTag tag) { install(slot, tag); }
+void UringReactor::shutdown_write(uint32_t slot, OpTag tag) {
+  install(slot, tag);
+}
 
 void UringReactor::close(uint32_t slot, OpTag tag) {
   io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
@@ -358,12 +363,22 @@ Endpoint UringReactor::local_endpoint(int fd) {
 }
 
 // IORING_OP_SHUTDOWN always goes through a worker thread (REQ_F_FORCE_ASYNC, io_uring/net.c): some
-// 20 us where shutdown(2) on an installed descriptor takes 5.
-int32_t UringReactor::shut_installed(int32_t fd) {
-  if (fd < 0) return fd;
-  const int32_t result = ::shutdown(fd, SHUT_WR) == 0 ? 0 : -errno;
-  ::close(fd);
-  return result;
+// 20 us where shutdown(2) on an installed descriptor takes 5. Only where no real descriptor is to
+// be had is it used all the same, since the peer of a relay may wait for the end of its stream for
+// ever. nullopt: the answer comes with a later completion.
+std::optional<int32_t> UringReactor::shut(OpTag tag, int32_t fd) {
+  if (fd >= 0) {
+    const int32_t result = ::shutdown(fd, SHUT_WR) == 0 ? 0 : -errno;
+    ::close(fd);
+    return result;
+  }
+  if (fd != -EMFILE && fd != -ENFILE && fd != -ENOMEM) return fd;
+  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_prep_shutdown(entry, static_cast<int>(tag.slot), SHUT_WR);
+  direct(entry);
+  tag.op |= kByWorker;
+  tag_entry(entry, tag);
+  return std::nullopt;
 }
 
 std::span<const char> UringReactor::buffer(uint16_t id) const {
@@ -378,7 +393,9 @@ void UringReactor::give_back(uint16_t id) {
   ++kernel_->buffers_free;
 }
 
-uint32_t UringReactor::buffers_free() const { return kernel_->buffers_free; }
+uint32_t UringReactor::buffers_free() const {
+  return kernel_->buffers_free;
+}
 
 std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait) {
   io_uring& ring = kernel_->ring;
@@ -406,10 +423,17 @@ std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait)
       done.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
       --kernel_->buffers_free;
     }
+    ++seen;
+    const bool by_worker = (done.tag.op & kByWorker) != 0;
+    done.tag.op &= kByWorker - 1;
     const Op op = done.tag.operation();
-    if (op == Op::kShutdown || op == Op::kRelayShutdown) done.result = shut_installed(done.result);
+    if (!by_worker && (op == Op::kShutdown || op == Op::kRelayShutdown)) {
+      const auto result = shut(done.tag, done.result);
+      if (!result) continue;
+      done.result = *result;
+    }
     kernel_->ready.push_back(done);
-    if (++seen == kCompletionsPerTurnMax) break;
+    if (seen >= kCompletionsPerTurnMax) break;
   }
   io_uring_cq_advance(&ring, seen);
   return kernel_->ready;

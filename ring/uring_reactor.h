@@ -73,7 +73,7 @@ class UringReactor : public Reactor {
  private:
   struct Kernel;  // everything of liburing
   explicit UringReactor(std::unique_ptr<Kernel> kernel);
-  static int32_t shut_installed(int32_t fd);
+  std::optional<int32_t> shut(OpTag tag, int32_t fd);
 
   std::unique_ptr<Kernel> kernel_;
   ReactorStats stats_;

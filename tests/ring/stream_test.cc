@@ -2,6 +2,7 @@
 // buffers, sending, shutting, polling, cancelling, and becoming a real descriptor.
 
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 
 #include <array>
 #include <cerrno>
@@ -198,6 +199,26 @@ TEST_F(Stream, ShutdownEndsOurSideOnly) {
   EXPECT_EQ(read_some(pair.client, 1), "");
   write_all(pair.client, "still heard");
   EXPECT_EQ(receive(driver, pair.slot, 11), "still heard");
+}
+
+// Our side is shut through a real descriptor, which costs less than the worker thread of
+// IORING_OP_SHUTDOWN. With none to be had the end of a stream used not to be told at all, and a
+// relay whose peer waited for it stood still until its idle limit.
+TEST_F(Stream, ShutdownWorksWithoutARealDescriptor) {
+  const std::string answer = in_child([] {
+    Driver driver;
+    const Listener listener = listen_tcp();
+    const Driver::Pair pair = driver.pair(listener);
+    const rlimit none{0, 4096};
+    setrlimit(RLIMIT_NOFILE, &none);
+    driver->install(pair.slot, on(Op::kInstall, pair.slot));
+    if (driver.next(Op::kInstall).result != -EMFILE) return std::string("installed all the same");
+    driver->shutdown_write(pair.slot, on(Op::kShutdown, pair.slot));
+    const Completion shut = driver.next(Op::kShutdown);
+    if (shut.result != 0 || shut.tag.slot != pair.slot) return std::string("not shut");
+    return std::string(peer_sees(pair.client) == PeerSees::kEnd ? "the end" : "nothing");
+  });
+  EXPECT_EQ(answer, "the end");
 }
 
 TEST_F(Stream, PollTellsReadiness) {
