@@ -19,7 +19,8 @@ using ring::Completion;
 using ring::Op;
 using ring::OpTag;
 
-Acceptor::Acceptor(ring::Connections& connections, std::vector<int> listeners, uint32_t reserve)
+Acceptor::Acceptor(ring::Connections& connections, const std::vector<int>& listeners,
+                   uint32_t reserve)
     : connections_(connections), reserve_(reserve) {
   LYCH_CHECK(listeners.size() <= kListenersMax);
   for (const int fd : listeners) listeners_.push_back({.fd = fd, .retry_at = {}});

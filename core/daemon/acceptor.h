@@ -21,7 +21,7 @@ namespace lychgate::daemon {
 class Acceptor {
  public:
   // reserve: slots kept free for sockets to backends.
-  Acceptor(ring::Connections& connections, std::vector<int> listeners, uint32_t reserve);
+  Acceptor(ring::Connections& connections, const std::vector<int>& listeners, uint32_t reserve);
 
   void start();
   // Stops polling; accepts in flight still come in.
