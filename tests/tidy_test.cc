@@ -237,7 +237,7 @@ void check_width(const Source& source, Findings& out) {
 void check_function_length(const Source& source, Findings& out) {
   for (size_t end = 0; end < source.lines.size(); ++end) {
     const size_t indent = source.code[end].find_first_not_of(' ');
-    if (indent == std::string::npos || indent > 4) continue;
+    if (indent > 4) continue;  // npos, an empty line, too
     if (source.lines[end].substr(indent) != "}") continue;
     const auto begins = [&](const std::string& line) {
       return line.find_first_not_of(' ') == indent &&
