@@ -50,6 +50,13 @@ SimReactor::SimReactor(Agenda& agenda, Random& random, const KernelOptions& opti
   }
 }
 
+// Requests hold their socket and it holds them.
+SimReactor::~SimReactor() {
+  for (const SocketPtr& socket : table_) {
+    if (socket) socket->armed.clear();
+  }
+}
+
 void SimReactor::violation(std::string text) {
   violations_.push_back(fmt::format("at {} ms: {}", agenda_.now(), text));
 }

@@ -30,6 +30,9 @@ struct KernelOptions {
 class SimReactor : public ring::Reactor {
  public:
   SimReactor(Agenda& agenda, Random& random, const KernelOptions& options);
+  ~SimReactor() override;
+  SimReactor(const SimReactor&) = delete;
+  SimReactor& operator=(const SimReactor&) = delete;
 
   // The gate's side.
   void poll_listener(int fd, ring::OpTag tag) override;

@@ -318,6 +318,7 @@ SimReactor::Answer SimReactor::do_close(Request& request) {
   if (!socket->armed.empty()) {
     violation(fmt::format("slot {} is closed with {} requests in flight: the peer sees nothing",
                           request.slot, socket->armed.size()));
+    socket->armed.clear();
   }
   if (socket->far != nullptr) socket->far->let_go();
   drop_reference(*socket);
