@@ -15,7 +15,6 @@ namespace lychgate::daemon {
 namespace {
 
 using ring::Op;
-using ring::OpTag;
 
 class AcceptorTest : public ::testing::Test {
  protected:

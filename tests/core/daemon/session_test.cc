@@ -13,7 +13,6 @@ namespace lychgate::daemon {
 namespace {
 
 using Policy = config::Action;
-using smtp::ReplyId;
 
 constexpr Tick kStarted = 5000;  // of every client here
 
