@@ -41,7 +41,7 @@ class SmallWorld {
 
   // A client accepted, counted and in its slot.
   SocketPtr accept(uint32_t& slot) {
-    const SocketPtr socket = arrive();
+    SocketPtr socket = arrive();
     ring::PeerAddress peer;
     reactor.accept_direct(listener, peer, ring::OpTag::of(ring::Op::kAccept));
     slot = static_cast<uint32_t>(turn().front().result);
