@@ -16,7 +16,7 @@ using smtp::ReplyId;
 namespace {
 
 // Longer than any chain of waits that a configuration of ours allows.
-constexpr Time kLongestRun = 30 * 60 * 1000;
+constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
 daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, SimReactor& reactor,
                             daemon::Log& log, const World& world) {

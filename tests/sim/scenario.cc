@@ -159,7 +159,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   // Near the wrap of the tick, which comes every 49 days.
   out.first_tick = random.one_in(3) ? 0xffffffff - static_cast<Tick>(random.between(0, 20000))
                                     : static_cast<Tick>(random.next());
-  out.sessions = static_cast<uint32_t>(random.between(1, 2 * sessions));
+  out.sessions = static_cast<uint32_t>(random.between(1, uint64_t{2} * sessions));
   out.arrivals_last = random.pick<Time>({10, 1000, 10000, 60000});
   out.addresses = random.pick<uint32_t>({5, 100, 1000, 1000});
   if (random.one_in(4)) out.stop_at = random.between(0, out.arrivals_last + 5000);

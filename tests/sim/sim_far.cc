@@ -8,8 +8,6 @@
 
 namespace lychgate::sim {
 
-using ring::Op;
-
 namespace {
 
 std::string key_of(const SocketAddress& address) {

@@ -13,8 +13,6 @@
 
 namespace lychgate::sim {
 
-using ring::Op;
-
 template <typename T>
 T* SimReactor::file(int fd) {
   const auto found = files_.find(fd);
