@@ -16,14 +16,6 @@
 namespace lychgate::ring {
 namespace {
 
-int read_io_uring_disabled() {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(
-      std::fopen("/proc/sys/kernel/io_uring_disabled", "re"), std::fclose);
-  int value = -1;
-  if (file == nullptr || std::fscanf(file.get(), "%d", &value) != 1) return -1;
-  return value;
-}
-
 bool has_op(const io_uring_probe& probe, int op) {
   return op <= probe.last_op && (probe.ops[op].flags & IO_URING_OP_SUPPORTED) != 0;
 }
@@ -51,6 +43,14 @@ Features look(io_uring& ring) {
 }
 
 }  // namespace
+
+int read_io_uring_disabled() {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(
+      std::fopen("/proc/sys/kernel/io_uring_disabled", "re"), std::fclose);
+  int value = -1;
+  if (file == nullptr || std::fscanf(file.get(), "%d", &value) != 1) return -1;
+  return value;
+}
 
 bool Features::complete() const {
   return defer_taskrun && direct_accept && accept_dontwait && fixed_fd_install && socket_commands &&

@@ -30,5 +30,7 @@ Result<Features> probe_features();
 // The sentence for a failed io_uring_setup; apart so that a test can call it with any errno.
 // disabled is the value of sysctl kernel.io_uring_disabled, -1 when it cannot be read.
 std::string setup_refusal(int error, int disabled);
+// That value, read now.
+int read_io_uring_disabled();
 
 }  // namespace lychgate::ring

@@ -69,7 +69,8 @@ Result<void> UringReactor::Kernel::set_up(const ReactorOptions& options) {
   params.cq_entries = options.completion_entries;
   int outcome = io_uring_queue_init_params(options.submission_entries, &ring, &params);
   if (outcome < 0) {
-    return fail(ExitCode::kUnavailable, fmt::format("{}", setup_refusal(-outcome, -1)));
+    return fail(ExitCode::kUnavailable,
+                fmt::format("{}", setup_refusal(-outcome, read_io_uring_disabled())));
   }
   ring_made = true;
   // Saves looking the ring's descriptor up at every enter; a kernel that refuses goes on without.
@@ -147,7 +148,8 @@ namespace {
 // The next free entry, tagged. A full queue is submitted in the middle of the turn.
 io_uring_sqe* next_entry(io_uring& ring, ReactorStats& stats) {
   io_uring_sqe* entry = io_uring_get_sqe(&ring);
-  if (entry == nullptr) {
+  // Twice, since a submit may fail for a moment when the kernel is out of memory.
+  for (int tries = 0; entry == nullptr && tries < 2; ++tries) {
     ++stats.submit_full;
     io_uring_submit(&ring);
     entry = io_uring_get_sqe(&ring);
