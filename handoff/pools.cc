@@ -3,6 +3,7 @@
 #include "handoff/pools.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "core/base/check.h"
 
@@ -10,7 +11,6 @@ namespace lychgate::handoff {
 namespace {
 
 constexpr Tick kFirstRestMs = 100;
-constexpr Tick kLongestRestMs = 10000;
 constexpr uint32_t kDoublingsMax = 7;  // 100 ms * 2^7 is past the longest rest
 
 }  // namespace
@@ -27,6 +27,7 @@ Pools::Pools(const config::Config& config, std::span<ShardCounters> all, uint32_
   for (const config::Pool& pool : config.pools) {
     LYCH_CHECK(pool.backends.size() <= kBackendsPerPoolMax);
     rest_.emplace_back(pool.backends.size());
+    turns_.emplace_back(pool.backends.size());
   }
 }
 
@@ -38,9 +39,10 @@ uint64_t Pools::open_on_host(uint32_t pool, uint32_t backend) const {
   return open;
 }
 
-Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) const {
+Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) {
   const config::Pool& settings = config_.pools[pool];
   Choice choice;
+  TriedSet equal = 0;  // those with the least load
   uint64_t best_open = 0;
   uint64_t best_weight = 1;
   for (uint32_t i = 0; i < settings.backends.size(); ++i) {
@@ -50,15 +52,36 @@ Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) const {
       choice.any_full = true;
       continue;
     }
+    // open / weight is the load, compared without division.
     const uint64_t weight = settings.backends[i].weight;
-    // (open + 1) / weight without division: the load if this client went there.
-    if (!choice.backend || (open + 1) * best_weight < (best_open + 1) * weight) {
-      choice.backend = i;
+    const uint64_t ours = open * best_weight;
+    const uint64_t best = best_open * weight;
+    if (equal == 0 || ours < best) {
+      equal = 0;
       best_open = open;
       best_weight = weight;
     }
+    if (equal == 0 || ours == best) equal |= TriedSet{1} << i;
   }
+  if (equal != 0) choice.backend = take_turn(pool, equal);
   return choice;
+}
+
+// Smooth weighted round-robin: each gets credit by its weight, the richest pays for all. A passed
+// descriptor is gone in a moment, so without turns the first backend would get every client.
+uint32_t Pools::take_turn(uint32_t pool, TriedSet among) {
+  const auto& backends = config_.pools[pool].backends;
+  std::vector<int64_t>& credit = turns_[pool];
+  int64_t all = 0;
+  uint32_t richest = static_cast<uint32_t>(std::countr_zero(among));
+  for (uint32_t i = 0; i < backends.size(); ++i) {
+    if ((among >> i & 1) == 0) continue;
+    credit[i] += backends[i].weight;
+    all += backends[i].weight;
+    if (credit[i] > credit[richest]) richest = i;
+  }
+  credit[richest] -= all;
+  return richest;
 }
 
 void Pools::opened(uint32_t pool, uint32_t backend) {

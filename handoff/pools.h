@@ -1,6 +1,7 @@
 // Which backend of a pool takes the next client: least connections by weight among those that are
-// neither full, nor resting after a failure, nor tried already. Counts live in the shared block, so
-// a limit holds for the whole host; rest is each shard's own experience. No I/O, told the time.
+// neither full, nor resting after a failure, nor tried already; by turns where that is equal.
+// Counts live in the shared block, so a limit holds for the whole host; rest is each shard's own
+// experience. No I/O, told the time.
 
 #pragma once
 
@@ -19,9 +20,11 @@ namespace lychgate::handoff {
 // one attempt in ten seconds, and is used again at most ten seconds after its return.
 class Backoff {
  public:
+  static constexpr Tick kLongestRestMs = 10000;
   void failed(Tick now);
   void succeeded() { failures_ = 0; }
-  bool resting(Tick now) const { return failures_ > 0 && !tick_reached(now, until_); }
+  // By distance, not by order: a failure of 25 days ago must not look like one to come.
+  bool resting(Tick now) const { return failures_ > 0 && until_ - now - 1 < kLongestRestMs; }
   uint32_t failures() const { return failures_; }
 
  private:
@@ -42,7 +45,7 @@ class Pools {
     std::optional<uint32_t> backend;
     bool any_full = false;  // some backend was passed over because it is at its limit
   };
-  Choice choose(uint32_t pool, TriedSet tried, Tick now) const;
+  Choice choose(uint32_t pool, TriedSet tried, Tick now);
   // A connection or descriptor on its way to a backend, and its end.
   void opened(uint32_t pool, uint32_t backend);
   void closed(uint32_t pool, uint32_t backend);
@@ -50,15 +53,15 @@ class Pools {
   // True when the backend was healthy before: the caller says so in the log, once.
   bool failed(uint32_t pool, uint32_t backend, Tick now);
 
-  const config::Pool& settings(uint32_t pool) const { return config_.pools[pool]; }
-
  private:
   uint64_t open_on_host(uint32_t pool, uint32_t backend) const;
+  uint32_t take_turn(uint32_t pool, TriedSet among);
 
   const config::Config& config_;
   std::span<ShardCounters> all_;
   uint32_t self_;
-  std::vector<std::vector<Backoff>> rest_;  // by pool and backend
+  std::vector<std::vector<Backoff>> rest_;   // by pool and backend
+  std::vector<std::vector<int64_t>> turns_;  // credit of the smooth weighted round-robin, likewise
 };
 
 }  // namespace lychgate::handoff

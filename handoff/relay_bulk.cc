@@ -77,6 +77,7 @@ void Relay::pump_bulk(RelayContext& context, RelayDirection& way) {
   if (way.in_pipe > 0) {
     poll_output(context, way);
   } else {
+    drop_pipe(context, way);
     poll_input(context, way);
   }
 }

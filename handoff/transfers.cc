@@ -20,8 +20,11 @@ Transfers::Transfers(ring::Connections& connections, Pools& pools, const Transfe
       config_(options.config),
       relays_{connections, BufferLinks(options.buffers), PipePool(connections.reactor),
               0,           options.bulk_relays_max,      {}},
-      records_(std::make_unique<Record[]>(options.records)) {
+      records_(std::make_unique<Record[]>(options.records)),
+      records_count_(options.records) {
   LYCH_CHECK(options.records >= 1 && options.records <= kTransfersMax);
+  free_.reserve(options.records);
+  resuming_.reserve(options.records);
   for (uint32_t i = options.records; i-- > 0;) free_.push_back(i);
   relays_.starved.reserve(options.records);
   if (relays_.bulk_relays_max > 0 && !relays_.pipes.reserve()) relays_.bulk_relays_max = 0;
@@ -56,7 +59,6 @@ void Transfers::begin(uint32_t client, uint32_t pool, Tick now) {
   Record& record = records_[free_.back()];
   slot.transfer = free_.back();
   free_.pop_back();
-  ++active_;
   record.client = id;
   record.pool = record.first_pool = pool;
   record.tried = 0;
@@ -108,7 +110,7 @@ bool Transfers::fall_back(Record& record, Tick now) {
 // Once a minute for each pool: while its backends are gone every client would bring a line.
 void Transfers::say_fallback(const Record& record, Tick now) {
   std::optional<Tick>& said = fallback_said_[record.pool];
-  if (said && !tick_reached(now, *said + kRepeatedWarningMs)) return;
+  if (said && now - *said < kRepeatedWarningMs) return;
   said = now;
   const config::Pool& pool = config_.pools[record.pool];
   const Slot& client = connections_.slots[record.client.slot];
@@ -124,7 +126,7 @@ void Transfers::wait_for_backend(Record& record, Tick now) {
     record.waiting = true;
     record.give_up_at = now + to_ticks(config_.pools[record.pool].wait);
   }
-  if (tick_reached(now, record.give_up_at)) {
+  if (stopping_ || tick_reached(now, record.give_up_at)) {
     connections_.counters.add_outcome(record.pool, HandoffOutcome::kGaveUp);
     return end(record, TransferNews::kGaveUp);
   }
@@ -174,7 +176,6 @@ void Transfers::end(Record& record, TransferNews news) {
   outcomes_.push_back({record.client, news});
   record.stage = Stage::kFree;
   free_.push_back(index_of(record));
-  --active_;
 }
 
 void Transfers::complete(uint32_t slot, const Completion& completion, Tick now) {
@@ -258,11 +259,20 @@ void Transfers::relay_timer(Record& record, Tick now) {
 void Transfers::resume_starved(Tick now) {
   if (relays_.starved.empty()) return;
   // Who starves again is appended behind; only those who wait now get their turn.
-  const std::vector<uint32_t> waiting = std::exchange(relays_.starved, {});
-  relays_.starved.reserve(free_.capacity());
-  for (const uint32_t index : waiting) {
+  std::swap(relays_.starved, resuming_);
+  relays_.starved.clear();
+  for (const uint32_t index : resuming_) {
     records_[index].relay.resume(relays_);
     if (records_[index].stage == Stage::kRelaying) watch_relay(records_[index], now);
+  }
+}
+
+void Transfers::stop() {
+  stopping_ = true;
+  for (Record& record : std::span(records_.get(), records_count_)) {
+    if (record.stage != Stage::kWaiting) continue;
+    connections_.counters.add_outcome(record.pool, HandoffOutcome::kGaveUp);
+    end(record, TransferNews::kGaveUp);
   }
 }
 

@@ -51,9 +51,12 @@ class Transfers {
   void resume_starved(Tick now);
 
   std::optional<Outcome> next_outcome();
-  // Lines for the log: one for each turn of a backend from good to bad, and each fallback.
+  bool has_outcomes() const { return !outcomes_.empty(); }
+  // The gate stops: who waits for a backend waits no longer, hand-offs and relays go on.
+  void stop();
+  // Lines for the log: one for each turn of a backend from good to bad, and one a minute for the
+  // fallbacks of a pool.
   std::optional<std::string> next_warning();
-  uint32_t active() const { return active_; }
 
  private:
   enum class Stage : uint8_t {
@@ -127,8 +130,10 @@ class Transfers {
   const config::Config& config_;
   RelayContext relays_;
   std::unique_ptr<Record[]> records_;
+  uint32_t records_count_;
   std::vector<uint32_t> free_;
-  uint32_t active_ = 0;
+  std::vector<uint32_t> resuming_;  // the starved of this turn, kept for its memory
+  bool stopping_ = false;
   std::array<std::optional<Tick>, kPoolsMax> fallback_said_{};
   std::deque<Outcome> outcomes_;
   std::deque<std::string> warnings_;  // at most kWarningsMax

@@ -25,6 +25,9 @@ static_assert(kSlotsMax < (1u << kTagSlotBits));
 // A table smaller than this could not hold a client, its backend and what is closing.
 inline constexpr uint32_t kSlotsMin = 64;
 
+// Clients of one address at once; the address index counts in 16 bits.
+inline constexpr uint32_t kClientsPerAddressMax = 65000;
+
 // Completion queue: 16 k or more keeps a burst from overflowing (measured, docs/architecture.md).
 inline constexpr uint32_t kCompletionEntries = 16384;
 inline constexpr uint32_t kSubmissionEntries = 4096;

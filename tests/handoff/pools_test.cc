@@ -153,5 +153,27 @@ TEST(Backoff, DoublesFromATenthOfASecondToTen) {
   }
 }
 
+// A rest that was over 25 days ago used to look like one to come, since ticks wrap in 49 days.
+TEST(Backoff, IsOverForeverUntilTheNextFailure) {
+  for (const Tick later : {Tick{10000}, Tick{1} << 31, (Tick{1} << 31) + 5000, Tick{0} - 10101}) {
+    Backoff rest;
+    rest.failed(1000);
+    EXPECT_FALSE(rest.resting(1000 + later)) << later;
+  }
+}
+
+// Descriptors passed to a service are gone at once, so that counts are always equal: the first
+// backend used to get every client.
+TEST(Pools, TakeTurnsByWeightWhenLoadsAreEqual) {
+  config::Config config;
+  config::Pool& pool = config.pools.emplace_back();
+  for (const uint32_t weight : {3u, 1u, 2u}) pool.backends.emplace_back().weight = weight;
+  std::vector<ShardCounters> counters(1);
+  Pools pools(config, counters, 0);
+  std::array<uint32_t, kBackends> got{};
+  for (int i = 0; i < 600; ++i) ++got.at(pools.choose(0, 0, 0).backend.value());
+  EXPECT_EQ(got, (std::array<uint32_t, kBackends>{300, 100, 200}));
+}
+
 }  // namespace
 }  // namespace lychgate::handoff
