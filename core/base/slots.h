@@ -55,6 +55,7 @@ enum Evidence : uint16_t {
   kWaited = 1 << 7,       // served the whole greet.wait
   kTeased = 1 << 8,       // the 220- teaser was sent
   kLookedEarly = 1 << 9,  // greet.early_look was done
+  kStillTalking = 1 << 10,    // had unread bytes when its last reply was sent
   kOurSocket = 1 << 15,   // not a client: a socket of ours to a backend
 };
 

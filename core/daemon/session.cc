@@ -21,7 +21,9 @@ void set(Slot& session, Evidence bit) {
 
 // The tick at which a wait that began at `start` is over for certain: ticks are whole milliseconds
 // rounded down, so one more makes up for the part of the first that had already passed.
-Tick end_of(Tick start, milliseconds wait) { return start + to_ticks(wait) + 1; }
+Tick end_of(Tick start, milliseconds wait) {
+  return start + to_ticks(wait) + 1;
+}
 
 Verdict judge(const config::Config& config, const Slot& session) {
   return admission::judge(admission::Facts{session.evidence}, config);
@@ -37,7 +39,7 @@ LogKind busy_line(Reason reason) {
 }
 
 void say_and_close(Slot& session, smtp::ReplyId reply, ActionList& out) {
-  if (has(session, kSpokeEarly)) out.just(ActionKind::kDiscard);
+  out.just(ActionKind::kDiscard);
   out.reply(reply);
   session.phase = Phase::kReplying;
 }
@@ -154,9 +156,9 @@ void on_look(const config::Config& config, Slot& session, const Event& event, Ac
 }
 
 void on_replied(Slot& session, Tick now, ActionList& out) {
-  // Who spoke early may still be speaking: unread bytes at close would reset the connection and
+  // Who has spoken may still be speaking: unread bytes at close would reset the connection and
   // destroy the reply on its way, so the client gets a moment to read it.
-  if (has(session, kSpokeEarly)) {
+  if (has(session, kSpokeEarly) || has(session, kStillTalking)) {
     out.just(ActionKind::kShut);
     out.arm(TimerHome::kLinger, now + kLingerMs);
     session.phase = Phase::kLinger;
@@ -174,6 +176,7 @@ void on_nowhere_to_go(Counter counter, Slot& session, ActionList& out) {
 
 void on_stop(Slot& session, ActionList& out) {
   out.count(Counter::kDropShutdown);
+  out.log(LogKind::kRejectReply);
   say_and_close(session, smtp::ReplyId::kShuttingDown, out);
 }
 

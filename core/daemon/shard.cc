@@ -82,6 +82,7 @@ uint32_t Shard::clients() const {
 }
 
 std::optional<milliseconds> Shard::wait(Tick now) const {
+  if (transfers_.has_outcomes()) return milliseconds{0};
   if (!lines_.empty()) return milliseconds{0};  // an idle turn to write them
   std::optional<Tick> wake = timers_.next_wake();
   const auto consider = [&wake](std::optional<Tick> at) {
@@ -141,6 +142,8 @@ void Shard::dispatch(const Completion& completion, Tick now) {
   const auto slot = static_cast<uint32_t>(completion.tag.slot);
   if (op == Op::kLook) {
     looked(slot, completion, now);
+  } else if (op == Op::kDiscard) {
+    if (completion.result > 0) slots_[slot].evidence |= kStillTalking;
   } else if (op == Op::kReply) {
     run(slot, {EventKind::kReplied, {}}, now);
   } else if (with_transfers(slots_[slot])) {
@@ -292,6 +295,7 @@ void Shard::stop(Tick now) {
   stopping_ = true;
   drain_until_ = now + to_ticks(config_.drain);
   acceptor_.stop();
+  transfers_.stop();
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].phase == Phase::kSilentWait) send_away(i, now);
   }

@@ -55,8 +55,11 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
       const Order order = read_order(seat.control_fd);
       // Without a supervisor nobody would restart or stop us: an orphan ends at once.
       if (order == Order::kOrphaned) return;
-      if (order == Order::kStop) shard.stop(now);
       reactor.poll_fd(seat.control_fd, ring::OpTag::of(ring::Op::kControl));
+      if (order == Order::kStop) {
+        shard.stop(now);
+        continue;  // what it has to say leaves with the next turn, however short `drain` is
+      }
     }
     if (shard.finished(now)) return;
   }

@@ -134,13 +134,14 @@ const Row kAccepted[] = {
      .banner = "$hostname ESMTP"},
     {.what = "a denylisted client is refused at once, and not teased",
      .evidence = kDenylisted,
-     .want = "+accepted, CONNECT, +denylisted, DENYLISTED, +refused, REJECT reply, say 550 5.3.2",
+     .want = "+accepted, CONNECT, +denylisted, DENYLISTED, +refused, REJECT reply, discard, say "
+             "550 5.3.2",
      .want_phase = Phase::kReplying,
      .want_evidence = kDenylisted,
      .banner = "$hostname ESMTP"},
     {.what = "denylisted under drop hears 521 and no reject line is written",
      .evidence = kDenylisted,
-     .want = "+accepted, CONNECT, +denylisted, DENYLISTED, +dropped, say 521 5.3.2",
+     .want = "+accepted, CONNECT, +denylisted, DENYLISTED, +dropped, discard, say 521 5.3.2",
      .want_phase = Phase::kReplying,
      .want_evidence = kDenylisted,
      .reject = Policy::kDrop},
@@ -159,17 +160,17 @@ const Row kAccepted[] = {
      .reject = Policy::kIgnore},
     {.what = "over the limit of its address",
      .evidence = kAddressFull,
-     .want = "+accepted, CONNECT, +drop_per_address, REJECT address, say 421 4.7.0",
+     .want = "+accepted, CONNECT, +drop_per_address, REJECT address, discard, say 421 4.7.0",
      .want_phase = Phase::kReplying,
      .want_evidence = kAddressFull},
     {.what = "over the limit of the shard, allowlisted or not",
      .evidence = kShardFull | kAllowlisted,
-     .want = "+accepted, CONNECT, +drop_per_shard, REJECT screening, say 421 4.3.2",
+     .want = "+accepted, CONNECT, +drop_per_shard, REJECT screening, discard, say 421 4.3.2",
      .want_phase = Phase::kReplying,
      .want_evidence = kShardFull | kAllowlisted},
     {.what = "over the limit of the host",
      .evidence = kHostFull,
-     .want = "+accepted, CONNECT, +drop_held, REJECT screening, say 421 4.3.2",
+     .want = "+accepted, CONNECT, +drop_held, REJECT screening, discard, say 421 4.3.2",
      .want_phase = Phase::kReplying,
      .want_evidence = kHostFull},
 };
@@ -317,7 +318,7 @@ const Row kEnds[] = {
     {.what = "no backend in time: 421",
      .phase = Phase::kHandoff,
      .event = EventKind::kGaveUp,
-     .want = "+drop_no_backend, REJECT server, say 421 4.3.2",
+     .want = "+drop_no_backend, REJECT server, discard, say 421 4.3.2",
      .want_phase = Phase::kReplying},
     {.what = "the same for a talker that was let on: its bytes go first",
      .phase = Phase::kQueued,
@@ -330,7 +331,7 @@ const Row kEnds[] = {
     {.what = "no route: 421",
      .phase = Phase::kHandoff,
      .event = EventKind::kNoRoute,
-     .want = "+drop_no_route, REJECT server, say 421 4.3.2",
+     .want = "+drop_no_route, REJECT server, discard, say 421 4.3.2",
      .want_phase = Phase::kReplying},
     {.what = "smtpd has it: nothing is said, nothing logged",
      .phase = Phase::kHandoff,
@@ -344,13 +345,13 @@ const Row kEnds[] = {
      .want_phase = Phase::kRelay},
     {.what = "the gate stops while the client waits",
      .event = EventKind::kStop,
-     .want = "+drop_shutdown, say 421 4.3.2",
+     .want = "+drop_shutdown, REJECT reply, discard, say 421 4.3.2",
      .want_phase = Phase::kReplying},
     {.what = "the gate stops while it is being looked at",
      .phase = Phase::kLooking,
      .evidence = kWaited,
      .event = EventKind::kStop,
-     .want = "+drop_shutdown, say 421 4.3.2",
+     .want = "+drop_shutdown, REJECT reply, discard, say 421 4.3.2",
      .want_phase = Phase::kReplying,
      .want_evidence = kWaited},
 };
@@ -360,6 +361,18 @@ TEST(Session, Ends) {
 }
 
 // The tick wraps every 49 days; a wait that spans it is as long as any other.
+// A denylisted client that had sent its EHLO was closed with the bytes unread: the reset that
+// follows may overtake the 550.
+TEST(Session, LingersForWhoeverWasStillTalkingWhenRefused) {
+  const config::Config config;
+  Slot session;
+  session.phase = Phase::kReplying;
+  session.evidence = kDenylisted | kStillTalking;
+  const ActionList actions = step(config, session, {EventKind::kReplied, {}}, 5);
+  EXPECT_EQ(session.phase, Phase::kLinger);
+  EXPECT_EQ(actions.begin()->kind, ActionKind::kShut);
+}
+
 TEST(Session, WaitsOverTheWrapOfTheTick) {
   config::Config config;
   config.greet.early_look = milliseconds(0);
