@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 using Instant = Clock::time_point;
 
-// Milliseconds since the process group's epoch, modulo 2^32 (49 days). Compare only by tick_after.
+// Milliseconds of the monotonic clock, modulo 2^32 (49 days). Compare only by tick_reached.
 using Tick = uint32_t;
 
 // One grain of every timer: expiries are rounded up to it, so a busy gate wakes 100 times a second.

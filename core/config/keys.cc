@@ -60,7 +60,7 @@ const Key kKeys[] = {
      LYCHGATE_FIELD(listens[i].backlog)},
 
     {"limits.per_address", Type::kInteger, "clients", within(0, 65000), "50",
-     "Parallel clients of one address, the next hears 421; 0: no limit.",
+     "Parallel clients of one address, the next hears 421; 0: 65000.",
      LYCHGATE_FIELD(limits.per_address)},
     {"limits.per_shard", Type::kInteger, "clients", within(0, kSlotsMax), "0",
      "Clients one shard holds, the next hears 421; 0: what the descriptor limit allows.",
@@ -107,7 +107,7 @@ const Key kKeys[] = {
      "How long a pass: backend may take until it picks up a passed client.",
      LYCHGATE_FIELD(pools[i].take_timeout)},
     {"pool[].wait", Type::kDuration, "", within(0, 10 * kMinute), "\"5s\"",
-     "How long a client waits for a free backend before it hears 421.",
+     "How long a client waits for a free backend, once every one was tried, before it hears 421.",
      LYCHGATE_FIELD(pools[i].wait)},
     {"pool[].fallback", Type::kName, "", kOptionalNameBytes, "\"\"",
      "The pool that takes clients this one cannot; empty: none.",
@@ -130,7 +130,7 @@ const Key kKeys[] = {
     {"log.target", Type::kLogTarget, "", kNoRange, "\"stderr\"",
      "Where log lines go: stderr, syslog, journal or file:/path.", LYCHGATE_FIELD(log)},
     {"log.ident", Type::kName, "", kNameBytes, "\"lychgate/gate\"",
-     "The program name in syslog and journal records.", LYCHGATE_FIELD(log.ident)},
+     "The program name in log lines.", LYCHGATE_FIELD(log.ident)},
 
     {"control.socket", Type::kPath, "", kSocketPathBytes,
      "(`/run/lychgate/control.sock` for root, else `$XDG_RUNTIME_DIR/lychgate.sock` or "

@@ -124,13 +124,23 @@ Result<std::vector<int>> bind_group(config::Listen& listen, uint32_t shards) {
 
 // An inherited socket becomes the first member of a group where the kernel lets others join it;
 // else every shard accepts from it.
+// A dual-stack socket serves clients that no IPv6-only member could take.
+bool can_be_grouped(int fd) {
+  int family = 0;
+  int v6_only = 1;
+  socklen_t length = sizeof(int);
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &length);
+  if (family == AF_INET6) getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &length);
+  return v6_only != 0;
+}
+
 std::vector<int> adopt(int fd, config::Listen& listen, uint32_t shards, Listeners& out) {
   listen.address = local_endpoint(fd);
   switch_on(fd, SOL_SOCKET, SO_KEEPALIVE);
   switch_on(fd, IPPROTO_TCP, TCP_NODELAY);
   std::vector<int> members{fd};
   switch_on(fd, SOL_SOCKET, SO_REUSEPORT);
-  while (members.size() < shards) {
+  while (can_be_grouped(fd) && members.size() < shards) {
     const auto more = bind_one({listen.address, listen.backlog, true});
     if (!more) break;
     members.push_back(*more);
@@ -172,6 +182,19 @@ Result<Listeners> open_listeners(config::Config& config, const std::vector<int>&
                 fmt::format("LISTEN_FDS gives {} sockets, but the configuration has {} [[listen]] "
                             "entries; each needs one, in the same order",
                             inherited.size(), config.listens.size()));
+  }
+  for (const int fd : inherited) {
+    int listening = 0;
+    int type = 0;
+    socklen_t length = sizeof(int);
+    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length);
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length);
+    if (listening == 0 || type != SOCK_STREAM || local_endpoint(fd).port == 0) {
+      return fail(ExitCode::kConfig,
+                  fmt::format("descriptor {} given by LISTEN_FDS is not a listening TCP socket; "
+                              "use ListenStream with an address and a port",
+                              fd));
+    }
   }
   for (size_t i = 0; i < config.listens.size(); ++i) {
     config::Listen& listen = config.listens[i];

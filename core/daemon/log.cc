@@ -3,6 +3,7 @@
 #include "core/daemon/log.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -118,8 +119,15 @@ void LogFrame::append(WallTime at, std::string_view text, std::string& out) {
 void log_now(const LogSink& sink, std::string_view text) {
   std::string record;
   LogFrame(sink, getpid()).append(std::chrono::system_clock::now(), text, record);
-  // A line that cannot be written has nowhere else to go.
-  [[maybe_unused]] const ssize_t written = write(sink.fd, record.data(), record.size());
+  // Nobody may be held up by a log that is not read, least of all the supervisor: a line that
+  // cannot go at once is lost. A pipe that is ready takes PIPE_BUF bytes, far more than a line.
+  pollfd ready{sink.fd, POLLOUT, 0};
+  if (poll(&ready, 1, 0) != 1) return;
+  const bool datagram =
+      sink.target == config::LogTarget::kSyslog || sink.target == config::LogTarget::kJournal;
+  [[maybe_unused]] const ssize_t written =
+      datagram ? send(sink.fd, record.data(), record.size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+               : write(sink.fd, record.data(), record.size());
 }
 
 Log::Log(const LogSink& sink, ring::Reactor& reactor, ShardCounters& counters, int pid)
@@ -159,6 +167,8 @@ std::optional<Tick> Log::next_wake() const {
 }
 
 void Log::flush(Tick now) {
+  // Forgotten once it is past, or after 25 silent days it would seem to lie ahead.
+  if (next_lot_ && tick_reached(now, *next_lot_)) next_lot_.reset();
   if (gathering_.empty() || in_flight_ > 0) return;
   const bool half_full = gathering_.bytes.size() > kLogQueueBytes / 2;
   if (!half_full && !due(now)) return;

@@ -47,7 +47,7 @@ class LogFrame {
   std::string tail_;  // from there to the text
 };
 
-// For processes that may block: writes at once.
+// For supervisor and steward: writes at once, or not at all.
 void log_now(const LogSink& sink, std::string_view text);
 
 class Log {

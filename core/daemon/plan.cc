@@ -96,29 +96,42 @@ Result<std::optional<admission::AccessList>> load_access_list(const config::Acce
   return fail(ExitCode::kConfig, std::move(lines));
 }
 
-Result<void> check_backends(const config::Config& config) {
+namespace {
+
+// One line for each unix backend that `wrong_with` objects to.
+Result<void> check_paths(const config::Config& config, ExitCode code,
+                         std::string (*wrong_with)(const char* path)) {
   std::string lines;
   for (const config::Pool& pool : config.pools) {
     for (const config::Backend& backend : pool.backends) {
       if (backend.address.family() != AF_UNIX) continue;
-      const char* path = backend.address.path.sun_path;
-      struct stat status {};
-      std::string wrong;
-      if (stat(path, &status) != 0) {
-        wrong = errno_text(errno);
-      } else if (!S_ISSOCK(status.st_mode)) {
-        wrong = "not a socket";
-      }
+      const std::string wrong = wrong_with(backend.address.path.sun_path);
       if (wrong.empty()) continue;
       if (!lines.empty()) lines += '\n';
-      lines += fmt::format(
-          "pool \"{}\": backend {}: {}; start the service first, or correct the "
-          "path",
-          pool.name, backend.text, wrong);
+      lines += fmt::format("pool \"{}\": backend {}: {}", pool.name, backend.text, wrong);
     }
   }
   if (lines.empty()) return {};
-  return fail(ExitCode::kUnavailable, std::move(lines));
+  return fail(code, std::move(lines));
+}
+
+}  // namespace
+
+Result<void> check_backends(const config::Config& config) {
+  return check_paths(config, ExitCode::kUnavailable, [](const char* path) -> std::string {
+    struct stat status {};
+    if (stat(path, &status) != 0) {
+      return errno_text(errno) + "; start the service first, or correct the path";
+    }
+    return S_ISSOCK(status.st_mode) ? "" : "not a socket; correct the path";
+  });
+}
+
+Result<void> check_backend_rights(const config::Config& config) {
+  return check_paths(config, ExitCode::kNoPermission, [](const char* path) -> std::string {
+    if (access(path, W_OK) == 0) return "";
+    return errno_text(errno) + "; let `user` reach the socket (its group, or the folder's rights)";
+  });
 }
 
 Result<Plan> make_plan(const config::Config& config) {
@@ -135,6 +148,8 @@ Result<Plan> make_plan(const config::Config& config) {
   if (plan.config.shards == 0) {
     plan.config.shards = std::clamp(std::thread::hardware_concurrency(), 1u, kShardsMax);
   }
+  // The address index counts to 65,535; a client may never come near it.
+  if (plan.config.limits.per_address == 0) plan.config.limits.per_address = kClientsPerAddressMax;
   if (getrandom(plan.key.data(), sizeof(plan.key), 0) != sizeof(plan.key)) {
     return fail(ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno)));
   }

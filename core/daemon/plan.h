@@ -32,5 +32,7 @@ Result<Plan> make_plan(const config::Config& config);
 // The parts that `check` shares with make_plan.
 Result<std::optional<admission::AccessList>> load_access_list(const config::Access& access);
 Result<void> check_backends(const config::Config& config);
+// Whether this process, once it is `user`, may connect to the unix backends.
+Result<void> check_backend_rights(const config::Config& config);
 
 }  // namespace lychgate::daemon

@@ -22,7 +22,8 @@ namespace lychgate::daemon {
 namespace {
 
 constexpr char kRuntimeFolder[] = "/run/lychgate";
-constexpr timeval kClientPatience{1, 0};
+constexpr milliseconds kClientTime{1000};        // for a whole request
+constexpr timeval kClientPatience{1, 0};         // for each wait of the answer
 constexpr size_t kAnswerMax = size_t{16} << 20;  // far above 64 shards' worth of status
 
 void limit_waits(int fd) {
@@ -45,11 +46,21 @@ std::string answer(std::string_view request, const StewardSeat& seat) {
   return "error: unknown request; expected \"status\" or \"status json\"\n";
 }
 
+// Waits for input until the deadline; false then, and when the supervisor wants us to end.
+bool input_before(Instant deadline, int fd, const StewardSeat& seat) {
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline - monotonic_now());
+  if (left <= milliseconds{0}) return false;
+  pollfd waits[2] = {{fd, POLLIN, 0}, {seat.control_fd, POLLIN, 0}};
+  return poll(waits, 2, static_cast<int>(left.count())) > 0 && waits[1].revents == 0;
+}
+
 void serve_client(int fd, const StewardSeat& seat) {
   limit_waits(fd);
+  const Instant deadline = monotonic_now() + kClientTime;
   char request[kControlRequestMax];
   size_t size = 0;
   while (size < sizeof(request)) {
+    if (!input_before(deadline, fd, seat)) return;
     const ssize_t got = recv(fd, request + size, sizeof(request) - size, 0);
     if (got <= 0) return;
     size += static_cast<size_t>(got);

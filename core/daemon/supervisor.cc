@@ -18,7 +18,6 @@
 
 #include <fmt/format.h>
 
-#include "core/base/check.h"
 #include "core/daemon/listeners.h"
 #include "core/daemon/plan.h"
 #include "core/daemon/shard_process.h"
@@ -108,6 +107,8 @@ class Supervisor {
   void start_steward();
   void notify(std::string_view state) const;
   pid_t fork_child(Child& child, int& child_end);
+  pid_t not_started(Child& child);
+  void announce() const;
   Result<void> await_ready();
   void wait_for_news();
   void reap();
@@ -131,6 +132,7 @@ class Supervisor {
   bool stopping_ = false;
   bool stop_now_ = false;
   Tick stop_until_ = 0;
+  int start_error_ = 0;    // errno of a process that could not be made at the start
   int failed_status_ = 0;  // of a shard that died before it was ready
 };
 
@@ -139,13 +141,12 @@ void Supervisor::notify(std::string_view state) const {
 }
 
 pid_t Supervisor::fork_child(Child& child, int& child_end) {
+  child.restart_due = false;
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return -1;
-  const pid_t parent = getpid();
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return not_started(child);
   child.pid = fork();
   child.started = now_tick();
   child.ready = false;
-  child.restart_due = false;
   if (child.pid == 0) {
     // Our ends of everybody's sockets: kept, they would hide the supervisor's death from others.
     close(ends[0]);
@@ -154,20 +155,33 @@ pid_t Supervisor::fork_child(Child& child, int& child_end) {
     }
     if (steward_.control_fd >= 0) close(steward_.control_fd);
     close(signal_fd_);
-    LYCH_CHECK(getpid() != parent);
     child_end = ends[1];
     return 0;
   }
   close(ends[1]);
   child.control_fd = ends[0];
-  return child.pid;
+  if (child.pid > 0) return child.pid;
+  close(ends[0]);
+  child.control_fd = -1;
+  return not_started(child);
+}
+
+// Out of processes or descriptors: tried again after a pause; at the start it is the end.
+pid_t Supervisor::not_started(Child& child) {
+  const int error = errno;
+  log_now(sink_, fmt::format("warning: cannot start a process: {}", errno_text(error)));
+  child.pid = -1;
+  child.restart_due = true;
+  child.restart_at = now_tick() + kRestartPauseMs;
+  if (!started_) start_error_ = error;
+  return -1;
 }
 
 void Supervisor::start_shard(uint32_t index) {
   Child& child = shards_[index];
   int control = -1;
-  const pid_t pid = fork_child(child, control);
-  if (pid == 0) {
+  if (fork_child(child, control) == 0) {
+    if (steward_fd_ >= 0) close(steward_fd_);
     run_shard(ShardSeat{.plan = plan_,
                         .sink = sink_,
                         .counters = counters_.shards(),
@@ -175,17 +189,16 @@ void Supervisor::start_shard(uint32_t index) {
                         .listeners = listeners_.by_shard[index],
                         .control_fd = control});
   }
-  if (pid < 0) {
-    child.restart_due = true;
-    child.restart_at = now_tick() + kRestartPauseMs;
-    log_now(sink_, fmt::format("warning: cannot start shard {}: {}", index, errno_text(errno)));
-  }
 }
 
 void Supervisor::start_steward() {
   if (steward_fd_ < 0) return;
   int control = -1;
   if (fork_child(steward_, control) == 0) {
+    // A listener kept here would hold the port after everybody else is gone.
+    for (const auto& listeners : listeners_.by_shard) {
+      for (const int fd : listeners) close(fd);
+    }
     run_steward({.config = plan_.config,
                  .counters = counters_.shards(),
                  .listen_fd = steward_fd_,
@@ -241,6 +254,7 @@ void Supervisor::reap() {
     for (uint32_t i = 0; i < shards_.size(); ++i) {
       if (shards_[i].pid != pid) continue;
       counters_.shards()[i].reset_gauges();
+      counters_.shards()[i].pid.store(0, std::memory_order_relaxed);
       child_died(shards_[i], fmt::format("shard {}", i), status);
       if (!stopping_ && started_) counters_.shards()[i].add(Counter::kRestarts);
     }
@@ -280,8 +294,13 @@ Result<void> Supervisor::await_ready() {
   for (;;) {
     bool all = true;
     for (const Child& child : shards_) all = all && child.ready;
-    if (all) return {};
-    if (failed_status_ != 0 || stopping_) {
+    if (all || stopping_) return {};
+    if (start_error_ != 0) {
+      return fail(ExitCode::kOsError, fmt::format("cannot start all processes: {}; raise the limit "
+                                                  "on processes (TasksMax, ulimit -u)",
+                                                  errno_text(start_error_)));
+    }
+    if (failed_status_ != 0) {
       const int code = WIFEXITED(failed_status_) ? WEXITSTATUS(failed_status_) : 70;
       return fail(static_cast<ExitCode>(code), "a shard could not start; its own line says why");
     }
@@ -328,12 +347,7 @@ Result<void> Supervisor::run() {
     return ready;
   }
   started_ = true;
-  for (const config::Listen& listen : plan_.config.listens) {
-    log_now(sink_, fmt::format("listening on {} with {} shards, {} clients each",
-                               listen.address.bracketed(), plan_.config.shards,
-                               plan_.config.limits.per_shard));
-  }
-  notify("READY=1");
+  if (!stopping_) announce();
   while (!stopping_) {
     wait_for_news();
     restart_due();
@@ -343,12 +357,22 @@ Result<void> Supervisor::run() {
   return {};
 }
 
+void Supervisor::announce() const {
+  for (const config::Listen& listen : plan_.config.listens) {
+    log_now(sink_, fmt::format("listening on {} with {} shards, {} clients each",
+                               listen.address.bracketed(), plan_.config.shards,
+                               plan_.config.limits.per_shard));
+  }
+  notify("READY=1");
+}
+
 int block_signals() {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // ignored by whoever started us, no death would be told
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -373,6 +397,10 @@ Result<void> run_gate(const config::Config& config) {
   if (auto became = become(plan->config.user); !became) {
     if (doors.steward_fd >= 0) unlink(plan->config.control.socket.c_str());
     return became;
+  }
+  if (auto reachable = check_backend_rights(plan->config); !reachable) {
+    if (doors.steward_fd >= 0) unlink(plan->config.control.socket.c_str());
+    return reachable;
   }
   doors.signal_fd = block_signals();
   Supervisor supervisor(std::move(*plan), std::move(*sink), std::move(*listeners),
