@@ -2,11 +2,13 @@
 
 import os
 import pwd
+import signal
 import socket
 import unittest
 
 from clients import Client, Sink
 from gate import Gate, greet, pool, route
+from scratch import free_port, wait_until
 
 
 class Service(unittest.TestCase):
@@ -46,6 +48,41 @@ class Service(unittest.TestCase):
             finally:
                 code = gate.stop()
             self.assertEqual(0, code)
+
+    def test_end_without_drain(self):
+        """drain = "0s": the held are told 421 all the same"""
+        # The process used to end before its last words were submitted.
+        with Sink() as sink:
+            body = self._body(sink).replace('wait = "0s"', 'wait = "30s"')
+            self._expect_421_at_stop(Gate(body, top='shards = 1\ndrain = "0s"'), "silent_wait")
+
+    def test_end_while_queued(self):
+        """a client that waits for a backend is told 421 when the gate stops"""
+        # It used to be kept until drain was over, and then closed without a word.
+        body = (greet(wait="0s") + pool("gone", f"tcp:127.0.0.1:{free_port()}", wait="60s")
+                + route("gone"))
+        self._expect_421_at_stop(Gate(body, top='shards = 1\ndrain = "1s"'), "queued")
+
+    def _expect_421_at_stop(self, gate, phase):
+        try:
+            with Client(gate.target) as client:
+                wait_until(lambda: gate.status()["total"]["phases"][phase] == 1, 5, phase)
+                self.assertEqual(0, gate.stop())
+                self.assertIn("421 4.3.2", client.rest())
+        finally:
+            gate.stop()
+
+    def test_ignored_child_signal(self):
+        """started with SIGCHLD ignored, the gate still notices a dead shard"""
+        before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        try:
+            with Sink() as sink, Gate(self._body(sink)) as gate:
+                signal.signal(signal.SIGCHLD, before)
+                os.kill(gate.shard_pids()[0], signal.SIGKILL)
+                wait_until(lambda: gate.counter("restarts") == 1, 5, "the shard is back")
+                self._expect_service(gate)
+        finally:
+            signal.signal(signal.SIGCHLD, before)
 
     def test_killed_supervisor(self):
         """a killed supervisor takes its shards with it: no orphan keeps the port"""
