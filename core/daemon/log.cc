@@ -27,12 +27,6 @@ bool is_warning(std::string_view text) {
   return text.starts_with("warning: ");
 }
 
-std::string host_name() {
-  char name[256] = "";
-  if (gethostname(name, sizeof(name) - 1) != 0) return "localhost";
-  return name;
-}
-
 Result<int> connect_datagram(const char* path) {
   const auto address = SocketAddress::unix_path(path);
   const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -55,6 +49,12 @@ Result<int> open_file(const std::string& path) {
 }
 
 }  // namespace
+
+std::string host_name() {
+  char name[256] = "";
+  if (gethostname(name, sizeof(name) - 1) != 0) return "localhost";
+  return name;
+}
 
 Result<LogSink> open_log(const config::Log& log) {
   LogSink sink{log.target, STDERR_FILENO, log.ident, host_name()};

@@ -28,6 +28,9 @@ struct LogSink {
   std::string hostname;
 };
 
+// The name of this host, for log lines and the greeting; "localhost" when it has none.
+std::string host_name();
+
 Result<LogSink> open_log(const config::Log& log);
 
 // Frames lines for a target: prefix, text, line end. The part of the prefix that changes once a

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "core/base/limits.h"
+#include "core/daemon/log.h"
 #include "core/smtp/replies.h"
 
 namespace lychgate::daemon {
@@ -72,12 +73,6 @@ Result<void> size_by_descriptors(Plan& plan) {
   // Each bulk relay holds two real descriptors; a quarter of them stays for everything else.
   plan.bulk_relays_max = static_cast<uint32_t>(std::min<rlim_t>(limit.rlim_max, 1u << 20) * 3 / 8);
   return {};
-}
-
-std::string host_name() {
-  char name[256] = "";
-  if (gethostname(name, sizeof(name) - 1) != 0) return "localhost";
-  return name;
 }
 
 }  // namespace
