@@ -13,6 +13,16 @@
 #include "core/base/check.h"
 
 namespace lychgate {
+namespace {
+
+// The lists' block comes first, padded so that the shards' blocks keep their alignment.
+constexpr size_t kBlocksAt = (sizeof(SharedLists) + alignof(ShardCounters) - 1) /
+                             alignof(ShardCounters) * alignof(ShardCounters);
+constexpr size_t mapping_bytes(uint32_t shards) {
+  return kBlocksAt + shards * sizeof(ShardCounters);
+}
+
+}  // namespace
 
 const std::array<CounterInfo, kCounterCount> kCounterInfo = {{
 #define LYCHGATE_X(id, name, sentence) {name, sentence},
@@ -34,22 +44,23 @@ void ShardCounters::reset_gauges() {
 
 Result<SharedCounters> SharedCounters::create(uint32_t shards) {
   LYCH_CHECK(shards >= 1 && shards <= kShardsMax);
-  void* memory = mmap(nullptr, shards * sizeof(ShardCounters), PROT_READ | PROT_WRITE,
+  void* memory = mmap(nullptr, mapping_bytes(shards), PROT_READ | PROT_WRITE,
                       MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (memory == MAP_FAILED) {
     return fail(ExitCode::kOsError,
                 fmt::format("cannot map the shared counters: {}", errno_text(errno)));
   }
-  auto* blocks = static_cast<ShardCounters*>(memory);
+  auto* lists = new (memory) SharedLists();
+  auto* blocks = reinterpret_cast<ShardCounters*>(static_cast<char*>(memory) + kBlocksAt);
   for (uint32_t i = 0; i < shards; ++i) new (&blocks[i]) ShardCounters();
-  return SharedCounters(blocks, shards);
+  return SharedCounters(lists, blocks, shards);
 }
 
 SharedCounters::SharedCounters(SharedCounters&& other) noexcept
-    : blocks_(std::exchange(other.blocks_, nullptr)), count_(other.count_) {}
+    : lists_(std::exchange(other.lists_, nullptr)), blocks_(other.blocks_), count_(other.count_) {}
 
 SharedCounters::~SharedCounters() {
-  if (blocks_ != nullptr) munmap(blocks_, count_ * sizeof(ShardCounters));
+  if (lists_ != nullptr) munmap(lists_, mapping_bytes(count_));
 }
 
 }  // namespace lychgate

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "core/base/limits.h"
+#include "core/base/lists_shared.h"
 #include "core/base/result.h"
 #include "core/base/slots.h"
 
@@ -45,7 +46,26 @@ namespace lychgate {
   X(kCompletionOverflow, "completion_overflow", "turns that found the completion queue full") \
   X(kStaleCompletions, "stale_completions", "completions for a connection already gone")      \
   X(kLogLost, "log_lost", "log lines lost to a slow sink")                                    \
-  X(kRestarts, "restarts", "times this shard was started again")
+  X(kRestarts, "restarts", "times this shard was started again")                              \
+  X(kListsFailed, "dnsl_failed", "clients at or over dnsl.threshold")                         \
+  X(kListsIgnored, "dnsl_ignored", "of these, let on because the action is ignore")           \
+  X(kListsAllow, "dnsl_allow", "clients at or under dnsl.allow_threshold")                    \
+  X(kListsPartial, "dnsl_partial", "waits that ended before every list had answered")         \
+  X(kListsJoined, "dnsl_joined", "lookups saved because the same one was under way")          \
+  X(kListsCached, "dnsl_cached", "lookups saved because the answer was still good")           \
+  X(kListsReasonless, "dnsl_reasonless", "refusals without the list's reason: none free")     \
+  X(kDnsAsked, "dns_asked", "questions asked, retries not counted")                           \
+  X(kDnsSent, "dns_sent", "questions sent over UDP, retries included")                        \
+  X(kDnsAnswered, "dns_answered", "questions answered")                                       \
+  X(kDnsFailed, "dns_failed", "questions that no server could answer")                        \
+  X(kDnsTimedOut, "dns_timed_out", "questions without an answer within dns.timeout")          \
+  X(kDnsGivenUp, "dns_given_up", "questions given up for newer ones: dns.in_flight reached")  \
+  X(kDnsLate, "dns_late", "replies to no open question: late, duplicate or forged")           \
+  X(kDnsForged, "dns_forged", "replies with an open id that do not fit its question")         \
+  X(kDnsSendFailed, "dns_send_failed", "questions that the kernel did not take")              \
+  X(kDnsTcp, "dns_tcp", "questions asked again over TCP")                                     \
+  X(kDnsTcpFull, "dns_tcp_full", "of these, failed because too many were")                    \
+  X(kDnsServerDown, "dns_server_down", "times a server was no longer asked first")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,
@@ -84,6 +104,7 @@ struct alignas(64) ShardCounters {
   std::array<std::atomic<uint64_t>, kPoolsMax> pool_open{};  // hand-offs and relays, now
   // Connections of each backend (index in pool), now; summed over the shards for its limit.
   std::array<std::array<std::atomic<uint32_t>, kBackendsPerPoolMax>, kPoolsMax> backend_open{};
+  std::array<ListCounters, kListsMax> lists{};
   std::atomic<int32_t> pid{0};
 
   void add(Counter counter, uint64_t n = 1) {
@@ -119,9 +140,13 @@ class SharedCounters {
 
   std::span<ShardCounters> shards() { return {blocks_, count_}; }
   std::span<const ShardCounters> shards() const { return {blocks_, count_}; }
+  SharedLists& lists() { return *lists_; }
+  const SharedLists& lists() const { return *lists_; }
 
  private:
-  SharedCounters(ShardCounters* blocks, uint32_t count) : blocks_(blocks), count_(count) {}
+  SharedCounters(SharedLists* lists, ShardCounters* blocks, uint32_t count)
+      : lists_(lists), blocks_(blocks), count_(count) {}
+  SharedLists* lists_;  // the mapping begins here
   ShardCounters* blocks_;
   uint32_t count_;
 };

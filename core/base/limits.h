@@ -81,6 +81,43 @@ inline constexpr uint32_t kLingerMs = 1000;
 // Log events kept for an idle turn before they are put into words all the same.
 inline constexpr size_t kLinesUnwrittenMax = 512;
 
+// DNS lists of one gate (distinct zones) and the site lines that name them. Operators run up to
+// twenty; each list costs every client one lookup.
+inline constexpr uint32_t kListsMax = 32;
+inline constexpr uint32_t kSitesMax = 128;
+// Weights and sums stay far inside the slot's 16 bits.
+inline constexpr int32_t kSiteWeightMin = -255;
+inline constexpr int32_t kSiteWeightMax = 255;
+static_assert(int64_t{kSitesMax} * kSiteWeightMax <= INT16_MAX);
+// Servers a gate asks; resolv.conf itself knows three.
+inline constexpr uint32_t kDnsServersMax = 8;
+// UDP sockets to one server: each adds a port that a forger must guess.
+inline constexpr uint32_t kDnsSocketsPerServerMax = 16;
+// Questions that leave in one turn; each has a packet buffer until the kernel has copied it.
+inline constexpr uint32_t kDnsSendsPerTurnMax = 1024;
+static_assert(kDnsSendsPerTurnMax < kSubmissionEntries);
+// Buffers for replies that have come and are not yet read: one turn's worth, with the EDNS size.
+inline constexpr uint32_t kPacketBuffers = 1024;
+inline constexpr uint32_t kPacketBufferBytes = 1280;
+// Times one question is sent, each time to another server if there is one.
+inline constexpr uint32_t kDnsAttemptsMax = 3;
+// Questions asked again over TCP at once; a truncated answer to an A question is a rarity.
+inline constexpr uint32_t kDnsTcpMax = 64;
+inline constexpr uint32_t kDnsTcpBytes = 4096;
+// Questions one server may have open: begins here, grows with each answer, halves with each loss,
+// since the kernel keeps only some 270 packets for a server that is not reading (measured).
+inline constexpr uint32_t kDnsWindowFirst = 128;
+inline constexpr uint32_t kDnsWindowMin = 32;
+// Answers are kept no longer, whatever their TTL: "listed" since clients come back cleaned,
+// "not listed" as RFC 2308 section 5 advises; without an SOA the second is kept this short.
+inline constexpr uint32_t kListedSecondsMax = 300;
+inline constexpr uint32_t kNotListedSecondsMax = 3600;
+inline constexpr uint32_t kNotListedSecondsWithoutSoa = 60;
+// Reasons (TXT) kept for refused clients at once.
+inline constexpr uint32_t kReasonsMax = 1024;
+// Replies with a client's address in them that are being sent at once.
+inline constexpr uint32_t kWrittenRepliesMax = 256;
+
 // Status requests served at once by the steward, and the length of one request.
 inline constexpr uint32_t kControlClientsMax = 16;
 inline constexpr size_t kControlRequestMax = 256;

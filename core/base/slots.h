@@ -45,18 +45,21 @@ extern const char* const kPhaseNames[kPhaseCount];
 
 // Facts about a client, one bit each; the verdict is a function of these (core/admission).
 enum Evidence : uint16_t {
-  kAllowlisted = 1 << 0,  // access list said permit
-  kDenylisted = 1 << 1,   // access list said reject
-  kSpokeEarly = 1 << 2,   // bytes before our greeting (pregreet)
-  kHungUp = 1 << 3,       // closed or reset before the verdict
-  kAddressFull = 1 << 4,  // over limits.per_address
-  kShardFull = 1 << 5,    // over limits.per_shard
-  kHostFull = 1 << 6,     // over limits.held
-  kWaited = 1 << 7,       // served the whole greet.wait
-  kTeased = 1 << 8,       // the 220- teaser was sent
-  kLookedEarly = 1 << 9,  // greet.early_look was done
-  kStillTalking = 1 << 10,    // had unread bytes when its last reply was sent
-  kOurSocket = 1 << 15,   // not a client: a socket of ours to a backend
+  kAllowlisted = 1 << 0,    // access list said permit
+  kDenylisted = 1 << 1,     // access list said reject
+  kSpokeEarly = 1 << 2,     // bytes before our greeting (pregreet)
+  kHungUp = 1 << 3,         // closed or reset before the verdict
+  kAddressFull = 1 << 4,    // over limits.per_address
+  kShardFull = 1 << 5,      // over limits.per_shard
+  kHostFull = 1 << 6,       // over limits.held
+  kWaited = 1 << 7,         // served the whole greet.wait
+  kTeased = 1 << 8,         // the 220- teaser was sent
+  kLookedEarly = 1 << 9,    // greet.early_look was done
+  kStillTalking = 1 << 10,  // had unread bytes when its last reply was sent
+  kAskingLists = 1 << 11,   // waits on an inquiry of the DNS lists, to be let go
+  kListsFailed = 1 << 12,   // score at or over dnsl.threshold
+  kListsAllow = 1 << 13,    // score at or under dnsl.allow_threshold
+  kOurSocket = 1 << 15,     // not a client: a socket of ours to a backend
 };
 
 // The list a connection's timer is in (ring/timers.h). Constant waits are FIFOs, the rest a wheel.
@@ -86,7 +89,7 @@ struct Slot {
   uint32_t transfer = kNoSlot;  // hand-off record, index in handoff's slab
   uint16_t port = 0;
   uint16_t evidence = 0;    // bits of Evidence
-  int16_t score = 0;        // DNS lists; 0 until they exist
+  int16_t score = 0;        // DNS lists, once it is final or the wait is over
   uint16_t cell_count = 0;  // the address index's counter of cell i
   Phase phase = Phase::kFree;
   uint8_t listener = 0;

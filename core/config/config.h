@@ -11,6 +11,7 @@
 
 #include "core/base/address.h"
 #include "core/base/time.h"
+#include "core/config/site.h"
 
 namespace lychgate::config {
 
@@ -26,8 +27,8 @@ enum class ProxyHeader : uint8_t { kNone, kV1, kV2 };
 enum class LogTarget : uint8_t { kStderr, kFile, kSyslog, kJournal };
 
 struct Listen {
-  std::string name;     // for routes; default: the address as written
-  Endpoint address;     // port 0: the kernel picks one
+  std::string name;  // for routes; default: the address as written
+  Endpoint address;  // port 0: the kernel picks one
   uint32_t backlog = 4096;
 };
 
@@ -47,6 +48,32 @@ struct Greet {
   milliseconds wait{6000};                 // 0: no wait and no pregreet test
   milliseconds early_look{1000};           // an additional look after this time; 0: none
   Action pregreet = Action::kEnforce;
+};
+
+// A key of a paid list. The value itself is read at start and is never part of the configuration.
+struct SecretSource {
+  std::string name;        // sites write $name
+  std::string file;        // path; or
+  std::string credential;  // a file of $CREDENTIALS_DIRECTORY (systemd LoadCredential=)
+};
+
+struct Dns {
+  std::vector<Endpoint> servers;  // empty: those of /etc/resolv.conf
+  milliseconds timeout{2000};     // for one question, retries included
+  uint32_t in_flight = 100000;    // questions of one shard, asked or queued
+  uint32_t sockets = 4;           // UDP sockets, so ports, to each server
+  uint32_t cache = 65536;         // addresses whose answers are kept after the client has gone
+  bool mix_case = false;          // random case in questions (0x20): a forger must guess it too
+};
+
+struct Dnsl {
+  std::vector<Site> sites;       // empty: no lists are asked
+  int32_t threshold = 8;         // a score of this or more fails
+  int32_t allow_threshold = -4;  // a score of this or less skips the rest of the wait; 0: off
+  Action action = Action::kEnforce;
+  bool reason = false;    // ask the list for its TXT reason and tell it to the client
+  std::string catalogue;  // file in place of the built-in catalogue; empty: built-in
+  milliseconds probe_interval{60000};
 };
 
 // "pass:/path", "unix:/path" or "tcp:address:port", each with an optional "*weight".
@@ -75,6 +102,7 @@ struct Condition {
   std::optional<bool> allowlisted;
   std::vector<Network> networks;
   std::optional<uint32_t> listener;  // index into Config::listens
+  std::optional<int32_t> max_score;  // the DNS lists' score is this or less
 };
 
 struct Route {
@@ -104,6 +132,9 @@ struct Config {
   Limits limits;
   Access access;
   Greet greet;
+  Dns dns;
+  Dnsl dnsl;
+  std::vector<SecretSource> secrets;
   std::vector<Pool> pools;
   std::vector<Route> routes;
   Relay relay;

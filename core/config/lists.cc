@@ -1,0 +1,3 @@
+// To come with its header.
+
+#include "core/config/lists.h"

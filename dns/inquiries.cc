@@ -1,0 +1,3 @@
+// To come with its header.
+
+#include "dns/inquiries.h"
