@@ -24,8 +24,9 @@ namespace lychgate::ring {
 struct Completion {
   OpTag tag;
   int32_t result = 0;
-  bool more = false;               // a multishot request goes on
-  std::optional<uint16_t> buffer;  // provided buffer that holds the result bytes
+  bool more = false;  // a multishot request goes on
+  // Provided buffer that holds the result bytes: a packet buffer for kDnsReceive, else a relay one.
+  std::optional<uint16_t> buffer;
 };
 
 // Where an accept leaves the client's address; must live until its completion.
@@ -70,6 +71,11 @@ class Reactor {
   virtual void write_fd(int fd, std::span<const char> bytes, OpTag tag) = 0;
   virtual void send_fd(int fd, std::span<const char> datagram, OpTag tag) = 0;  // DONTWAIT
   virtual void close_fd(int fd) = 0;
+  // A datagram by a connected socket, DONTWAIT. Completes only when it failed; the bytes must live
+  // until the next turn has returned, by when the kernel has copied or refused them.
+  virtual void send_packet(int fd, std::span<const char> packet, OpTag tag) = 0;
+  // Multishot into packet buffers; a longer datagram is cut at kPacketBufferBytes.
+  virtual void receive_packets(int fd, OpTag tag) = 0;
 
   // Direct descriptors.
   virtual void peek(uint32_t slot, std::span<char> into, OpTag tag) = 0;  // DONTWAIT, stays queued
@@ -101,6 +107,8 @@ class Reactor {
   virtual std::span<const char> buffer(uint16_t id) const = 0;
   virtual void give_back(uint16_t id) = 0;
   virtual uint32_t buffers_free() const = 0;  // as far as completions seen tell
+  virtual std::span<const char> packet(uint16_t id) const = 0;
+  virtual void give_back_packet(uint16_t id) = 0;
 
   // Submits, waits for the first completion up to wait (nullopt: without limit) and returns what
   // came, at most kCompletionsPerTurnMax. The span lives until the next turn.

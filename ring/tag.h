@@ -37,7 +37,13 @@ enum class Op : uint8_t {
   kRelayInstall,    // slot whose real descriptor splice(2) needs
   kRelayShutdown,   // slot whose write side was shut
   kLogWrite,
-  kControl,  // the supervisor's socket
+  kControl,        // the supervisor's socket
+  kDnsSend,        // slot = index of the UDP socket; completes only when it failed
+  kDnsReceive,     // slot = index of the UDP socket; a packet buffer
+  kDnsTcpSocket,   // slot = index of the TCP seat; result = the new slot
+  kDnsTcpConnect,  // slot of our socket, as the three below
+  kDnsTcpSend,
+  kDnsTcpReceive,
 };
 
 // slot : 24, generation : 32, op : 8.

@@ -8,7 +8,6 @@
 #include <liburing.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,14 +21,16 @@
 
 #include "core/base/check.h"
 #include "ring/abi.h"
+#include "ring/buffer_ring.h"
 
 namespace lychgate::ring {
 namespace {
 
-constexpr uint16_t kBufferGroup = 0;
+constexpr uint16_t kRelayGroup = 0;
+constexpr uint16_t kPacketGroup = 1;
 // Marks the operation of a shutdown that goes the long way; taken out of the tag at completion.
 constexpr uint64_t kByWorker = 0x80;
-static_assert(static_cast<uint64_t>(Op::kControl) < kByWorker);
+static_assert(static_cast<uint64_t>(Op::kDnsTcpReceive) < kByWorker);
 // Read by the kernel at completion of a set_nodelay, so it must never move.
 constexpr int kOn = 1;
 
@@ -40,27 +41,18 @@ constexpr unsigned input_events() {
 }  // namespace
 
 struct UringReactor::Kernel {
+  // Destroyed after the ring that knows them.
+  BufferRing relay_buffers;
+  BufferRing packets;
   io_uring ring{};
   bool ring_made = false;
-  io_uring_buf_ring* buffer_ring = nullptr;
-  size_t buffer_ring_bytes = 0;
-  char* buffer_memory = nullptr;
-  uint32_t buffers = 0;
-  uint32_t buffer_bytes = 0;
-  uint32_t buffers_free = 0;
   std::vector<Completion> ready;
 
-  ~Kernel();
+  ~Kernel() {
+    if (ring_made) io_uring_queue_exit(&ring);
+  }
   Result<void> set_up(const ReactorOptions& options);
-  Result<void> set_up_buffers(const ReactorOptions& options);
-  void add_buffer(uint16_t id, int offset);
 };
-
-UringReactor::Kernel::~Kernel() {
-  if (ring_made) io_uring_queue_exit(&ring);
-  if (buffer_ring != nullptr) munmap(buffer_ring, buffer_ring_bytes);
-  if (buffer_memory != nullptr) munmap(buffer_memory, size_t{buffers} * buffer_bytes);
-}
 
 Result<void> UringReactor::Kernel::set_up(const ReactorOptions& options) {
   io_uring_params params{};
@@ -89,45 +81,13 @@ Result<void> UringReactor::Kernel::set_up(const ReactorOptions& options) {
     return fail(ExitCode::kOsError, fmt::format("cannot register {} direct descriptors: {}",
                                                 options.slots, errno_text(-outcome)));
   }
-  return set_up_buffers(options);
-}
-
-Result<void> UringReactor::Kernel::set_up_buffers(const ReactorOptions& options) {
-  // Prefaulted: memory is taken at start, and a shard is as large after a flood as before it.
-  const auto reserve = [](size_t bytes) -> void* {
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    return memory == MAP_FAILED ? nullptr : memory;
-  };
-  buffers = options.buffers;
-  buffer_bytes = options.buffer_bytes;
-  buffer_ring_bytes = buffers * sizeof(io_uring_buf);
-  buffer_ring = static_cast<io_uring_buf_ring*>(reserve(buffer_ring_bytes));
-  buffer_memory = static_cast<char*>(reserve(size_t{buffers} * buffer_bytes));
-  if (buffer_ring == nullptr || buffer_memory == nullptr) {
-    return fail(ExitCode::kOsError,
-                fmt::format("cannot reserve {} relay buffers of {} bytes", buffers, buffer_bytes));
+  if (auto made = relay_buffers.set_up(
+          ring, {.group = kRelayGroup, .count = options.buffers, .bytes = options.buffer_bytes});
+      !made) {
+    return made;
   }
-  io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<uintptr_t>(buffer_ring);
-  registration.ring_entries = buffers;
-  registration.bgid = kBufferGroup;
-  const int outcome = io_uring_register_buf_ring(&ring, &registration, 0);
-  if (outcome < 0) {
-    return fail(ExitCode::kOsError,
-                fmt::format("cannot register the relay buffers: {}", errno_text(-outcome)));
-  }
-  for (uint32_t id = 0; id < buffers; ++id) {
-    add_buffer(static_cast<uint16_t>(id), static_cast<int>(id));
-  }
-  io_uring_buf_ring_advance(buffer_ring, static_cast<int>(buffers));
-  buffers_free = buffers;
-  return {};
-}
-
-void UringReactor::Kernel::add_buffer(uint16_t id, int offset) {
-  io_uring_buf_ring_add(buffer_ring, buffer_memory + size_t{id} * buffer_bytes, buffer_bytes, id,
-                        io_uring_buf_ring_mask(buffers), offset);
+  return packets.set_up(
+      ring, {.group = kPacketGroup, .count = options.packets, .bytes = kPacketBufferBytes});
 }
 
 Result<std::unique_ptr<UringReactor>> UringReactor::create(const ReactorOptions& options) {
@@ -215,6 +175,21 @@ void UringReactor::close_fd(int fd) {
   tag_entry(entry, OpTag::of(Op::kIgnored));
 }
 
+void UringReactor::send_packet(int fd, std::span<const char> packet, OpTag tag) {
+  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_prep_send(entry, fd, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  io_uring_sqe_set_flags(entry, IOSQE_CQE_SKIP_SUCCESS);
+  tag_entry(entry, tag);
+}
+
+void UringReactor::receive_packets(int fd, OpTag tag) {
+  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_prep_recv_multishot(entry, fd, nullptr, 0, 0);
+  io_uring_sqe_set_flags(entry, IOSQE_BUFFER_SELECT);
+  entry->buf_group = kPacketGroup;
+  tag_entry(entry, tag);
+}
+
 void UringReactor::peek(uint32_t slot, std::span<char> into, OpTag tag) {
   io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
   io_uring_prep_recv(entry, static_cast<int>(slot), into.data(), into.size(),
@@ -236,7 +211,7 @@ void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
   io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
   io_uring_prep_recv_multishot(entry, static_cast<int>(slot), nullptr, 0, 0);
   io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
-  entry->buf_group = kBufferGroup;
+  entry->buf_group = kRelayGroup;
   // A receive is armed when nothing has come yet: waiting first saves the attempt that would fail.
   entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
   tag_entry(entry, tag);
@@ -384,19 +359,23 @@ std::optional<int32_t> UringReactor::shut(OpTag tag, int32_t fd) {
 }
 
 std::span<const char> UringReactor::buffer(uint16_t id) const {
-  LYCH_CHECK(id < kernel_->buffers);
-  return {kernel_->buffer_memory + size_t{id} * kernel_->buffer_bytes, kernel_->buffer_bytes};
+  return kernel_->relay_buffers.bytes(id);
 }
 
 void UringReactor::give_back(uint16_t id) {
-  LYCH_CHECK(id < kernel_->buffers);
-  kernel_->add_buffer(id, 0);
-  io_uring_buf_ring_advance(kernel_->buffer_ring, 1);
-  ++kernel_->buffers_free;
+  kernel_->relay_buffers.give_back(id);
 }
 
 uint32_t UringReactor::buffers_free() const {
-  return kernel_->buffers_free;
+  return kernel_->relay_buffers.free();
+}
+
+std::span<const char> UringReactor::packet(uint16_t id) const {
+  return kernel_->packets.bytes(id);
+}
+
+void UringReactor::give_back_packet(uint16_t id) {
+  kernel_->packets.give_back(id);
 }
 
 std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait) {
@@ -423,7 +402,8 @@ std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait)
                     std::nullopt};
     if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
       done.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-      --kernel_->buffers_free;
+      const bool is_packet = done.tag.operation() == Op::kDnsReceive;
+      (is_packet ? kernel_->packets : kernel_->relay_buffers).taken();
     }
     ++seen;
     const bool by_worker = (done.tag.op & kByWorker) != 0;

@@ -14,6 +14,7 @@ struct ReactorOptions {
   uint32_t slots = kSlotsMin;        // size of the direct-descriptor table, <= RLIMIT_NOFILE
   uint32_t buffers = kRelayBuffers;  // a power of two up to 32768
   uint32_t buffer_bytes = kRelayBufferBytes;
+  uint32_t packets = kPacketBuffers;  // a power of two; 0: no datagrams are received
   uint32_t submission_entries = kSubmissionEntries;
   uint32_t completion_entries = kCompletionEntries;
 };
@@ -40,6 +41,8 @@ class UringReactor : public Reactor {
   void write_fd(int fd, std::span<const char> bytes, OpTag tag) override;
   void send_fd(int fd, std::span<const char> datagram, OpTag tag) override;
   void close_fd(int fd) override;
+  void send_packet(int fd, std::span<const char> packet, OpTag tag) override;
+  void receive_packets(int fd, OpTag tag) override;
 
   void peek(uint32_t slot, std::span<char> into, OpTag tag) override;
   void discard(uint32_t slot, OpTag tag) override;
@@ -64,6 +67,8 @@ class UringReactor : public Reactor {
   std::span<const char> buffer(uint16_t id) const override;
   void give_back(uint16_t id) override;
   uint32_t buffers_free() const override;
+  std::span<const char> packet(uint16_t id) const override;
+  void give_back_packet(uint16_t id) override;
   std::span<const Completion> turn(std::optional<milliseconds> wait) override;
 
   const ReactorStats& stats() const { return stats_; }

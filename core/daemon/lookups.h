@@ -1,0 +1,139 @@
+// DNS lists for the clients of one shard: asks, joins, caches, scores, and says whose score can no
+// longer change. Joins the resolver, the table of answers, the scoring and the watch over the
+// lists; decides about no client. Serves `lychgate why` and `check --online` as well.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/admission/score.h"
+#include "core/base/lists_shared.h"
+#include "core/config/lists.h"
+#include "core/daemon/list_watch.h"
+#include "dns/inquiries.h"
+#include "dns/resolver.h"
+
+namespace lychgate::daemon {
+
+// What lookups need besides a shard; made once at start.
+struct ListsPlan {
+  std::vector<config::List> lists;  // empty: nothing is ever asked
+  std::vector<Endpoint> servers;
+  PrivateMemory zone_bytes;  // the zones in wire form
+  std::vector<dns::ZoneName> zones;
+};
+
+struct LookupsParts {
+  const config::Config& config;
+  const ListsPlan& plan;
+  ring::Connections& connections;
+  SharedLists& shared;
+  std::span<const ShardCounters> counters;  // of all shards
+  ShardCounters& mine;
+  bool watching = false;         // this shard probes for all
+  std::span<const int> sockets;  // connected UDP sockets, dns.sockets of each server in turn
+  SipKey key{};
+};
+
+class Lookups {
+ public:
+  static Result<std::unique_ptr<Lookups>> create(const LookupsParts& parts, Tick now);
+
+  void start() { resolver_->start(); }
+  // The client begins to wait for what the lists say about its address, until leave(). When that is
+  // certain already it is among the decided at once.
+  void ask(uint32_t slot, Tick now);
+  void leave(uint32_t slot) { inquiries_.leave(slot); }
+
+  struct Sum {
+    int16_t score = 0;
+    admission::Standing standing = admission::Standing::kOpen;
+  };
+  // REQUIRES: the client waits.
+  Sum sum(uint32_t slot) const;
+  // One list's part in a sum.
+  struct Part {
+    uint8_t list = 0;
+    int16_t weight = 0;
+    uint32_t code = 0;
+    uint32_t ttl = 0;  // seconds left
+  };
+  using Parts = std::array<Part, kListsMax>;
+  // What counted for a waiting client, the heaviest reason against it first. Returns how many.
+  size_t parts(uint32_t slot, Tick now, Parts& into) const;
+  // The TXT reason of the first of these; empty: not asked for, or not had.
+  std::string_view reason(uint32_t slot) const;
+
+  // A completion of one of the kDns operations (connections taken).
+  void complete(const ring::Completion& completion, Tick now);
+  // Once a turn, after the completions: deadlines, probes, and what is to be sent.
+  void advance(Tick now, WallTime wall);
+  // A client whose standing has become final.
+  std::optional<uint32_t> next_decided();
+  std::optional<std::string> next_line();
+  std::optional<Tick> next_wake(Tick now) const;
+
+  // For `why`: one list's answer about a waiting client's address.
+  const dns::ListAnswer& answer(uint32_t slot, uint32_t list) const;
+  const ListWatch* watch() const { return watch_ ? &*watch_ : nullptr; }
+  const dns::Resolver& resolver() const { return *resolver_; }
+  const dns::Inquiries& inquiries() const { return inquiries_; }
+
+ private:
+  enum class Purpose : uint8_t { kClient, kProbe, kReason };
+  // How far a record is.
+  enum class Told : uint8_t { kNo, kReasonAsked, kYes };
+  struct Note {
+    Told told = Told::kNo;
+    uint16_t reason = 0;  // index into reasons_
+  };
+  struct Reason {
+    dns::InquiryId of;
+    uint8_t size = 0;
+    std::array<char, dns::kTextBytesMax> text{};
+  };
+  // A list as this shard sees it now; copied from the boards when their version changes.
+  struct View {
+    ListState state = ListState::kUnproven;
+    uint8_t epoch = 0;
+  };
+
+  Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resolver, Tick now);
+  void ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tick now);
+  void settle(const dns::Outcome& outcome, Tick now);
+  void settle_client(const dns::Outcome& outcome, Tick now);
+  void settle_probe(const dns::Outcome& outcome, Tick now);
+  void settle_reason(const dns::Outcome& outcome, Tick now);
+  void count(const dns::Outcome& outcome);
+  void evaluate(uint32_t record, Tick now);
+  void tell_all(uint32_t record);
+  Sum sum_of(uint32_t record) const;
+  size_t parts_of(uint32_t record, Tick now, Parts& into) const;
+  bool has_reason(uint32_t record) const;
+  bool may_ask(uint32_t list, const IpAddress& address) const;
+  void look_at_boards(Tick now);
+
+  const config::Config& config_;
+  std::span<const config::List> lists_;
+  SharedLists& shared_;
+  ShardCounters& mine_;
+  std::unique_ptr<dns::Resolver> resolver_;
+  dns::Inquiries inquiries_;
+  std::optional<ListWatch> watch_;
+  std::array<View, kListsMax> views_{};
+  uint32_t version_ = 0;
+  std::vector<Note> notes_;  // one a record
+  std::vector<Reason> reasons_;
+  uint16_t next_reason_ = 0;
+  std::vector<uint32_t> decided_;  // slots, drained every turn
+  WallTime wall_{};
+};
+
+}  // namespace lychgate::daemon

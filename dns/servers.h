@@ -1,0 +1,96 @@
+// The DNS servers a shard asks, each with several connected UDP sockets: which one gets the next
+// question, how many it may have open, which id on which port is whose. Reads no packet, sends
+// none.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/address.h"
+#include "core/base/counters.h"
+#include "core/base/limits.h"
+#include "core/base/time.h"
+
+namespace lychgate::dns {
+
+inline constexpr uint32_t kNoQuery = 0xffffffff;
+
+// One question under way: the id it carries on one of our sockets.
+struct Seat {
+  uint16_t socket = 0;
+  uint16_t id = 0;
+};
+
+// Attempts in a row without any answer after which a server is asked last, and how often one
+// question tries it then; the span doubles up to the second constant.
+inline constexpr uint32_t kServerSilentMax = 8;
+inline constexpr Tick kServerRetryMs = 1000;
+inline constexpr Tick kServerRetryMaxMs = 16000;
+
+class Servers {
+ public:
+  // sockets: connected, `per_server` for each server, in the servers' order. questions: the most
+  // that may be open at one server.
+  Servers(std::span<const Endpoint> servers, std::span<const int> sockets, uint32_t questions,
+          ShardCounters& counters);
+
+  uint32_t count() const { return static_cast<uint32_t>(servers_.size()); }
+  uint32_t sockets() const { return static_cast<uint32_t>(sockets_.size()); }
+  const Endpoint& endpoint(uint32_t server) const { return servers_[server].endpoint; }
+  int fd(uint32_t socket) const { return sockets_[socket].fd; }
+  uint32_t server_of(uint32_t socket) const { return socket / per_server_; }
+
+  // The server for the next attempt: one that answers before one that does not, one that has not
+  // been tried (bits of `tried`) before one that has. nullopt: every window is full.
+  std::optional<uint32_t> pick(uint32_t tried, uint64_t random, Tick now);
+  // A free id on one of the server's sockets, now the query's; the server has one more open.
+  // nullopt: no id is free.
+  std::optional<Seat> take_seat(uint32_t server, uint32_t query, uint64_t random);
+  // kNoQuery: nobody's, so the reply is late, a duplicate or forged.
+  uint32_t query_of(Seat seat) const { return sockets_[seat.socket].by_id[seat.id]; }
+
+  // How a seat is left; each frees the id.
+  void answered(Seat seat);        // the server has answered, whatever it said
+  void lost(Seat seat, Tick now);  // no answer in time
+  void let_go(Seat seat);          // another attempt was answered, or the question was given up
+  // No answer in time, but one may still come: the id stays, the window forgets it.
+  void overdue(Seat seat, Tick now);
+  // A hint from the kernel (ICMP) that nobody listens there.
+  void refused(uint32_t socket, Tick now);
+
+  bool is_down(uint32_t server) const { return servers_[server].down; }
+  uint32_t open(uint32_t server) const { return servers_[server].open; }
+  uint32_t window(uint32_t server) const { return servers_[server].window; }
+
+ private:
+  struct Server {
+    Endpoint endpoint;
+    uint32_t open = 0;
+    uint32_t window = kDnsWindowFirst;
+    uint32_t silent = 0;
+    bool down = false;
+    Tick retry_at = 0;
+    Tick retry_after = kServerRetryMs;
+    Tick shrunk_at = 0;
+  };
+  struct Socket {
+    int fd = -1;
+    std::unique_ptr<uint32_t[]> by_id;
+    // Seats that are overdue: their answers no longer make room in a window.
+    std::unique_ptr<uint64_t[]> overdue;
+  };
+  void went_silent(Server& server, uint32_t attempts, Tick now);
+  bool clear_seat(Seat seat);
+
+  std::vector<Server> servers_;
+  std::vector<Socket> sockets_;
+  uint32_t per_server_ = 1;
+  uint32_t window_max_;
+  ShardCounters& counters_;
+};
+
+}  // namespace lychgate::dns
