@@ -21,6 +21,13 @@ enum class ProbeOutcome : uint8_t {
   kTimedOut,        // no answer within the deadline
 };
 
+// Sums up the test points of one round: what proves more against the list wins. From nothing to
+// most: kGood, kTimedOut (proves nothing), kRefused (may be our own DNS), kListedMissing (harmless
+// by itself), kErrorCode, kOverQuota (says what to do about it), kUnlistedListed (would lose mail).
+ProbeOutcome worse_of(ProbeOutcome a, ProbeOutcome b);
+// The words for it are kListFaultWords; kNone for kGood.
+ListFault fault_of(ProbeOutcome outcome);
+
 struct HealthOptions {
   milliseconds interval{60000};  // dnsl.probe_interval
 };

@@ -5,12 +5,13 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "core/base/address.h"
+#include "core/base/check.h"
 #include "core/base/limits.h"
 #include "core/base/siphash.h"
 #include "core/base/time.h"
@@ -86,7 +87,77 @@ class Inquiries {
   void check_invariants() const;
 
  private:
-  // To be written with the implementation.
+  // Zeroed memory, reserved whole and paid for only where it is written. Ends the process when the
+  // address space cannot be had, as any container at start would.
+  // T: all bits zero is a valid value.
+  template <typename T>
+  class Reserved {
+   public:
+    explicit Reserved(size_t count)
+        : items_(static_cast<T*>(reserve(count * sizeof(T)))), count_(count) {}
+    Reserved(const Reserved&) = delete;
+    Reserved& operator=(const Reserved&) = delete;
+    ~Reserved() { give_back(items_, count_ * sizeof(T)); }
+    size_t size() const { return count_; }
+    T& operator[](size_t i) {
+      LYCH_CHECK(i < count_);
+      return items_[i];
+    }
+    const T& operator[](size_t i) const {
+      LYCH_CHECK(i < count_);
+      return items_[i];
+    }
+
+   private:
+    T* items_;
+    size_t count_;
+  };
+  static void* reserve(size_t bytes);
+  static void give_back(void* memory, size_t bytes);
+
+  // An index in reserved memory: nothing written means none (kNoRecord, which is kNoSlot).
+  struct Link {
+    uint32_t plus_one = 0;
+    uint32_t get() const { return plus_one - 1; }
+    void set(uint32_t index) { plus_one = index + 1; }
+  };
+  struct Record {
+    IpAddress address;
+    uint32_t generation = 0;
+    uint32_t bucket = 0;
+    Link chained;  // next of the bucket
+    Link next;     // of kept_ or awaited_
+    Link prev;
+    Link first_waiter;  // none: in kept_, else in awaited_
+  };
+  struct Waiter {
+    Link record;  // none: waits on nothing
+    Link next;
+    Link prev;
+  };
+  struct RecordList {
+    Link first;
+    Link last;
+  };
+
+  uint32_t bucket_of(const IpAddress& address) const;
+  uint32_t find_in(uint32_t bucket, const IpAddress& address) const;
+  uint32_t make(uint32_t bucket, const IpAddress& address);
+  uint32_t evict();
+  void append(RecordList& list, uint32_t record);
+  void remove(RecordList& list, uint32_t record);
+  void check_record(uint32_t record) const;
+  uint32_t check_list(const RecordList& list) const;
+  uint32_t check_waiters(uint32_t record) const;
+
+  uint32_t lists_;
+  SipKey key_;
+  Reserved<Record> records_;  // the first known_ of them hold an address
+  Reserved<ListAnswer> answers_;
+  Reserved<Waiter> waiters_;  // by slot
+  Reserved<Link> buckets_;    // a power of two, at least one a record
+  RecordList kept_;           // nobody waits; the least recently used first
+  RecordList awaited_;
   uint32_t waiting_ = 0;
   uint32_t known_ = 0;
   uint64_t evicted_ = 0;
