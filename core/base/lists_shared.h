@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/base/limits.h"
 
@@ -39,6 +40,10 @@ extern const char* const kListFaultWords[kListFaultCount];
 
 // Latency as powers of two: cell i counts lookups that took less than 2^i ms, the last all others.
 inline constexpr size_t kLatencyCells = 14;
+// The bound that a share (0.5, 0.99) of the lookups stayed under, as far as cells can tell: 2^i of
+// the cell it falls in, for the last too, though that has none. 0 when nothing was counted.
+// REQUIRES: 0 < share <= 1, at most kLatencyCells cells.
+uint32_t percentile_ms(std::span<const uint64_t> cells, double share);
 
 // What one shard has seen of one list; lookups of clients and probes alike.
 struct ListCounters {

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -80,8 +81,69 @@ TEST(Counters, MoveWithTheirMapping) {
   auto first = SharedCounters::create(1);
   ASSERT_TRUE(first.has_value());
   first->shards()[0].add(Counter::kHangup);
+  first->lists().version.store(9);
   SharedCounters second = std::move(*first);
   EXPECT_EQ(second.shards()[0].get(Counter::kHangup), 1U);
+  EXPECT_EQ(second.lists().version.load(), 9U);
+}
+
+TEST(SharedLists, BeginUnprovenAndEmpty) {
+  const auto counters = SharedCounters::create(2);
+  ASSERT_TRUE(counters.has_value());
+  const SharedLists& lists = counters->lists();
+  EXPECT_EQ(lists.version.load(), 0U);
+  EXPECT_EQ(lists.day.load(), 0);
+  for (const ListBoard& board : lists.boards) {
+    EXPECT_EQ(ListState{board.state.load()}, ListState::kUnproven);
+    EXPECT_EQ(ListFault{board.fault.load()}, ListFault::kNone);
+    EXPECT_EQ(board.epoch.load(), 0);
+    EXPECT_EQ(board.day_base.load(), 0U);
+  }
+}
+
+TEST(SharedLists, LieBesideTheShardsAndNotInThem) {
+  auto counters = SharedCounters::create(kShardsMax);
+  ASSERT_TRUE(counters.has_value());
+  const auto at = [](const void* place) { return reinterpret_cast<uintptr_t>(place); };
+  const auto shards = counters->shards();
+  EXPECT_EQ(at(shards.data()) % alignof(ShardCounters), 0U) << "no line is shared by two writers";
+  EXPECT_GE(at(shards.data()), at(&counters->lists()) + sizeof(SharedLists));
+  for (ListBoard& board : counters->lists().boards) {
+    board.epoch.store(UINT8_MAX);
+    board.since.store(-1);
+    board.day_base.store(UINT64_MAX);
+  }
+  counters->lists().day.store(-1);
+  for (const ShardCounters& shard : shards) {
+    EXPECT_EQ(shard.get(Counter::kAccepted), 0U);
+    EXPECT_EQ(shard.lists[0].queries.load(), 0U);
+    EXPECT_EQ(shard.pid.load(), 0);
+  }
+}
+
+TEST(SharedLists, AreSeenByOtherProcessesAndOutliveThem) {
+  auto counters = SharedCounters::create(2);
+  ASSERT_TRUE(counters.has_value());
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ListBoard& board = counters->lists().boards[kListsMax - 1];
+    board.state.store(static_cast<uint8_t>(ListState::kDisabled));
+    board.fault.store(static_cast<uint8_t>(ListFault::kErrorCodes));
+    counters->lists().version.store(1);
+    ListCounters::add(counters->shards()[1].lists[kListsMax - 1].errors, 3);
+    _exit(0);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  const ListBoard& board = counters->lists().boards[kListsMax - 1];
+  EXPECT_EQ(ListState{board.state.load()}, ListState::kDisabled);
+  EXPECT_EQ(ListFault{board.fault.load()}, ListFault::kErrorCodes);
+  EXPECT_EQ(counters->lists().version.load(), 1U);
+  EXPECT_EQ(counters->shards()[1].lists[kListsMax - 1].errors.load(), 3U);
+  counters->shards()[1].reset_gauges();
+  EXPECT_EQ(counters->shards()[1].lists[kListsMax - 1].errors.load(), 3U) << "no gauge";
 }
 
 }  // namespace
