@@ -8,7 +8,7 @@ build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev libmimalloc-dev
   libtomlplusplus-dev libcli11-dev libexpected-dev libgtest-dev libgmock-dev libbenchmark-dev
   ccache git python3)
 tidy=(clang clang-tidy)
-tests=(postfix swaks haproxy procps util-linux)
+tests=(postfix swaks haproxy rbldnsd unbound procps util-linux)
 
 case "${1:-all}" in
   build) wanted=("${build[@]}") ;;

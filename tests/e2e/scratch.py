@@ -74,18 +74,19 @@ class ScratchDir:
 
 
 def free_port():
-    """A free TCP port above 10000 and below the range the kernel hands to clients, so that no
-    outgoing connection of a test can take it between the pick and the daemon's bind."""
+    """A port free for TCP and UDP, above 10000 and below the range the kernel hands to clients, so
+    that no outgoing connection of a test can take it between the pick and the daemon's bind."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
         top = max(int(f.read().split()[0]), 20000)
     for _ in range(1000):
         port = random.randrange(10001, top)
         if port in _given_ports:
             continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("0.0.0.0", port))
+                stream.bind(("0.0.0.0", port))
+                datagram.bind(("0.0.0.0", port))
             except OSError:
                 continue
         _given_ports.add(port)
