@@ -56,6 +56,14 @@ class LineResult(unittest.TestResult):
         self._line("FAILED", test)
         print(self.errors[-1][1], flush=True)
 
+    def addSubTest(self, test, subtest, err):
+        before = len(self.failures), len(self.errors)
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            told = self.failures if len(self.failures) > before[0] else self.errors
+            self._line("FAILED", test, f" {subtest._subDescription()}")
+            print(told[-1][1], flush=True)
+
 
 def flatten(suite):
     for item in suite:
