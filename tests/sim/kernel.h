@@ -44,6 +44,24 @@ class Server {
   virtual void connecting(const SocketPtr& socket) = 0;
 };
 
+// Whoever sits behind the address that a UDP socket of the gate is connected to. Answers by
+// SimReactor::deliver_packet, later: the kernel is in the middle of something.
+class PacketFar {
+ public:
+  virtual ~PacketFar() = default;
+  virtual void packet_came(int fd, std::span<const char> bytes) = 0;
+};
+
+// A connected UDP socket of the gate.
+struct PacketSocket {
+  PacketFar* far = nullptr;
+  std::deque<std::string> queue;  // arrived, not yet in a buffer of the gate
+  size_t queue_max = 256;         // more are thrown away, as the kernel does
+  std::optional<ring::OpTag> receive;
+  int error = 0;  // that an ICMP message has brought, told once
+  bool wake_pending = false;
+};
+
 // A descriptor on its way through a unix socket.
 struct Parcel {
   SocketPtr passed;
@@ -57,6 +75,8 @@ enum class Verb : uint8_t {
   kCancelFd,
   kWriteFd,
   kSendFd,
+  kSendPacket,
+  kReceivePackets,
   kCloseFd,
   kPeek,
   kDiscard,
@@ -141,6 +161,7 @@ struct Faults {
   uint64_t no_descriptor_percent = 0;  // accept, socket and install refused
   uint64_t log_error_percent = 0;
   Time log_delay_max = 0;
+  uint64_t packet_error_percent = 0;  // packets that the gate's own kernel does not take
   uint32_t pipes_max = 128;
 };
 

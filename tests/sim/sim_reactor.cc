@@ -26,6 +26,9 @@ bool counts_for_slot(OpTag tag) {
     case Op::kAccept:
     case Op::kLogWrite:
     case Op::kControl:
+    case Op::kDnsSend:
+    case Op::kDnsReceive:
+    case Op::kDnsTcpSocket:
       return false;
     default:
       return true;
@@ -44,9 +47,14 @@ SimReactor::SimReactor(Agenda& agenda, Random& random, const KernelOptions& opti
       buffer_memory_(size_t{options.buffers} * kRelayBufferBytes),
       buffer_out_(options.buffers),
       buffer_sends_(options.buffers),
-      buffers_seen_free_(options.buffers) {
+      buffers_seen_free_(options.buffers),
+      packet_memory_(size_t{options.packets} * kPacketBufferBytes),
+      packet_out_(options.packets) {
   for (uint32_t id = 0; id < options.buffers; ++id) {
     kernel_buffers_.push_back(static_cast<uint16_t>(id));
+  }
+  for (uint32_t id = 0; id < options.packets; ++id) {
+    kernel_packets_.push_back(static_cast<uint16_t>(id));
   }
 }
 
@@ -86,6 +94,12 @@ void SimReactor::send_fd(int fd, std::span<const char> datagram, OpTag tag) {
 }
 void SimReactor::close_fd(int fd) {
   queue({.verb = Verb::kCloseFd, .tag = OpTag::of(Op::kIgnored), .fd = fd});
+}
+void SimReactor::send_packet(int fd, std::span<const char> packet, OpTag tag) {
+  queue({.verb = Verb::kSendPacket, .tag = tag, .fd = fd, .bytes = packet});
+}
+void SimReactor::receive_packets(int fd, OpTag tag) {
+  queue({.verb = Verb::kReceivePackets, .tag = tag, .fd = fd});
 }
 void SimReactor::peek(uint32_t slot, std::span<char> into, OpTag tag) {
   queue({.verb = Verb::kPeek, .tag = tag, .slot = slot, .into = into});
@@ -208,7 +222,8 @@ std::span<const ring::Completion> SimReactor::reap() {
     const Posted& posted = posted_.front();
     const ring::Completion& completion = posted.completion;
     if (posted.send_buffer >= 0) --buffer_sends_[static_cast<size_t>(posted.send_buffer)];
-    if (completion.buffer) --buffers_seen_free_;
+    const bool relayed = completion.tag.operation() != Op::kDnsReceive;
+    if (completion.buffer && relayed) --buffers_seen_free_;
     if (!completion.more && counts_for_slot(completion.tag)) --unsettled_[completion.tag.slot];
     ready_.push_back(completion);
     posted_.pop_front();

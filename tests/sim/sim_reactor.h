@@ -24,6 +24,7 @@ namespace lychgate::sim {
 struct KernelOptions {
   uint32_t slots = kSlotsMin;
   uint32_t buffers = kRelayBuffers;
+  uint32_t packets = kPacketBuffers;
   Faults faults;
 };
 
@@ -42,6 +43,8 @@ class SimReactor : public ring::Reactor {
   void write_fd(int fd, std::span<const char> bytes, ring::OpTag tag) override;
   void send_fd(int fd, std::span<const char> datagram, ring::OpTag tag) override;
   void close_fd(int fd) override;
+  void send_packet(int fd, std::span<const char> packet, ring::OpTag tag) override;
+  void receive_packets(int fd, ring::OpTag tag) override;
   void peek(uint32_t slot, std::span<char> into, ring::OpTag tag) override;
   void discard(uint32_t slot, ring::OpTag tag) override;
   void receive_multishot(uint32_t slot, ring::OpTag tag) override;
@@ -64,12 +67,15 @@ class SimReactor : public ring::Reactor {
   std::span<const char> buffer(uint16_t id) const override;
   void give_back(uint16_t id) override;
   uint32_t buffers_free() const override { return buffers_seen_free_; }
+  std::span<const char> packet(uint16_t id) const override;
+  void give_back_packet(uint16_t id) override;
   std::span<const ring::Completion> turn(std::optional<milliseconds> wait) override;
 
   // The other side: clients, backends and services.
   int listen(uint32_t backlog);
   int make_control();
   int make_log();
+  int make_packet_socket(PacketFar& far);
   // A connection is ready to be accepted; false when the queue is full.
   bool arrive(int listener, const SocketPtr& socket);
   void serve(const SocketAddress& address, Server& server);
@@ -81,6 +87,10 @@ class SimReactor : public ring::Reactor {
   void reset(Socket& socket, int error);
   // A reference that is no descriptor of the gate.
   void let_go(Socket& socket);
+  // A datagram has come for the gate; thrown away when the socket holds too many.
+  void deliver_packet(int fd, std::span<const char> packet);
+  // An ICMP message has come for it: nobody listens there.
+  void refuse_packets(int fd, int error);
   void say_to_control();
   void changed(Socket& socket);
 
@@ -93,6 +103,7 @@ class SimReactor : public ring::Reactor {
   bool is_open(uint32_t slot) const { return table_[slot] != nullptr; }
   uint32_t unsettled(uint32_t slot) const { return unsettled_[slot]; }
   bool all_buffers_back() const { return kernel_buffers_.size() == buffer_count_; }
+  bool all_packets_back() const { return kernel_packets_.size() == packet_out_.size(); }
   uint32_t waiting_clients() const;  // in the queues of listeners
   uint32_t real_sockets() const;     // real descriptors of sockets
   uint32_t pipes() const { return pipes_made_; }
@@ -115,8 +126,8 @@ class SimReactor : public ring::Reactor {
     std::shared_ptr<Pipe> pipe;
     bool reads = false;
   };
-  using File =
-      std::variant<std::shared_ptr<Listener>, std::shared_ptr<Control>, LogEnd, PipeEnd, SocketPtr>;
+  using File = std::variant<std::shared_ptr<Listener>, std::shared_ptr<Control>, LogEnd, PipeEnd,
+                            SocketPtr, std::shared_ptr<PacketSocket>>;
   struct Posted {
     ring::Completion completion;
     int send_buffer = -1;
@@ -147,10 +158,17 @@ class SimReactor : public ring::Reactor {
   Answer do_poll(Request& request);
   Answer do_install(Request& request);
   Answer do_open_socket(Request& request);
+  SocketPtr new_socket(Request& request);
   Answer do_connect(Request& request);
   Answer do_send_descriptor(Request& request);
   Answer do_cancel(Request& request);
   Answer do_cancel_request(Request& request);
+  Answer do_send_packet(Request& request);
+  Answer do_receive_packets(Request& request);
+  PacketSocket& packet_socket(int fd);
+  void packets_changed(int fd);
+  void hand_over_packets(PacketSocket& socket);
+  int take_packet_buffer(std::string_view bytes);
   bool cancel_one(Socket& socket, const RequestPtr& request);
   void write_log(const RequestPtr& request);
   void close_real(int fd);
@@ -192,6 +210,10 @@ class SimReactor : public ring::Reactor {
   std::vector<bool> buffer_out_;
   std::vector<uint32_t> buffer_sends_;
   uint32_t buffers_seen_free_;
+
+  std::vector<char> packet_memory_;
+  std::deque<uint16_t> kernel_packets_;
+  std::vector<bool> packet_out_;
 
   uint32_t pipes_made_ = 0;
   uint64_t relayed_bytes_ = 0;

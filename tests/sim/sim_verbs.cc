@@ -13,6 +13,8 @@
 
 namespace lychgate::sim {
 
+using ring::Op;
+
 template <typename T>
 T* SimReactor::file(int fd) {
   const auto found = files_.find(fd);
@@ -102,6 +104,10 @@ SimReactor::Answer SimReactor::attempt(Request& request) {
     case Verb::kCloseFd:
       close_real(request.fd);
       return answer(0);
+    case Verb::kSendPacket:
+      return do_send_packet(request);
+    case Verb::kReceivePackets:
+      return do_receive_packets(request);
     case Verb::kOpenSocket:
       return do_open_socket(request);
     case Verb::kWriteFd:
@@ -189,19 +195,27 @@ SimReactor::Answer SimReactor::do_accept(Request& request) {
   return answer(slot);
 }
 
-SimReactor::Answer SimReactor::do_open_socket(Request& request) {
+// nullptr: the gate may not open one now.
+SocketPtr SimReactor::new_socket(Request& request) {
+  auto socket = std::make_shared<Socket>();
+  if (request.tag.operation() == Op::kDnsTcpSocket) return socket;
   const SocketPtr client = table_.at(request.tag.slot);
   if (!client) {
     violation("a hand-off begins for an empty slot");
-    return answer(-EBADF);
+    return nullptr;
   }
   client->far->hand_off_begins();
+  socket->client = client->client;
+  return socket;
+}
+
+SimReactor::Answer SimReactor::do_open_socket(Request& request) {
+  SocketPtr socket = new_socket(request);
+  if (!socket) return answer(-EBADF);
   if (random_.chance(faults_.no_descriptor_percent))
     return answer(random_.pick({-ENFILE, -EMFILE}));
   const int slot = find_slot();
   if (slot < 0) return answer(-ENFILE);
-  auto socket = std::make_shared<Socket>();
-  socket->client = client->client;
   socket->references = 1;
   socket->rx_max = random_.pick<size_t>({300, 4096, 65536});
   socket->tx_max = random_.pick<size_t>({300, 4096, 65536});
