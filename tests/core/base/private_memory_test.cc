@@ -122,11 +122,13 @@ TEST(PrivateMemory, IsEmptyOnceMovedFrom) {
   char* const data = first.bytes().data();
   PrivateMemory second(std::move(first));
   EXPECT_EQ(second.bytes().data(), data);
-  EXPECT_TRUE(first.bytes().empty());  // NOLINT(bugprone-use-after-move): what is tested
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move): what is tested
+  EXPECT_TRUE(first.bytes().empty());
   PrivateMemory third;
   third = std::move(second);
   EXPECT_EQ(third.bytes().data(), data);
-  EXPECT_TRUE(second.bytes().empty());  // NOLINT(bugprone-use-after-move): likewise
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move): likewise
+  EXPECT_TRUE(second.bytes().empty());
 }
 
 TEST(Secret, GrowsByTextAndByRead) {
