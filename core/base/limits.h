@@ -93,6 +93,8 @@ static_assert(int64_t{kSitesMax} * kSiteWeightMax <= INT16_MAX);
 inline constexpr uint32_t kDnsServersMax = 8;
 // UDP sockets to one server: each adds a port that a forger must guess.
 inline constexpr uint32_t kDnsSocketsPerServerMax = 16;
+// Addresses whose answers are kept after their clients have gone.
+inline constexpr uint32_t kDnsCacheMax = 10000000;
 // Questions that leave in one turn; each has a packet buffer until the kernel has copied it.
 inline constexpr uint32_t kDnsSendsPerTurnMax = 1024;
 static_assert(kDnsSendsPerTurnMax < kSubmissionEntries);

@@ -32,11 +32,15 @@ int report(const Error& error) {
   return static_cast<int>(error.code);
 }
 
+// Empty: built-in defaults only.
+std::string config_path(const Options& options) {
+  if (!options.config.empty()) return options.config;
+  return access(kDefaultConfig, F_OK) == 0 ? kDefaultConfig : "";
+}
+
 // The configuration, or the exit code after all problems were printed.
 tl::expected<config::Loaded, int> load(const Options& options) {
-  std::string path = options.config;
-  if (path.empty() && access(kDefaultConfig, F_OK) == 0) path = kDefaultConfig;
-  auto loaded = config::load(path, config::Defaults::of_this_process());
+  auto loaded = config::load(config_path(options), config::Defaults::of_this_process());
   if (loaded) {
     for (const config::Problem& warning : loaded->warnings) {
       fmt::print(stderr, "lychgate: warning: {}\n", warning.line());
@@ -52,7 +56,7 @@ tl::expected<config::Loaded, int> load(const Options& options) {
 int run(const Options& options) {
   const auto loaded = load(options);
   if (!loaded) return loaded.error();
-  const auto outcome = run_gate(*loaded->config);
+  const auto outcome = run_gate(*loaded->config, config_path(options));
   return outcome ? 0 : report(outcome.error());
 }
 

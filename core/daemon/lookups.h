@@ -17,18 +17,11 @@
 #include "core/base/lists_shared.h"
 #include "core/config/lists.h"
 #include "core/daemon/list_watch.h"
+#include "core/daemon/lists_plan.h"
 #include "dns/inquiries.h"
 #include "dns/resolver.h"
 
 namespace lychgate::daemon {
-
-// What lookups need besides a shard; made once at start.
-struct ListsPlan {
-  std::vector<config::List> lists;  // empty: nothing is ever asked
-  std::vector<Endpoint> servers;
-  PrivateMemory zone_bytes;  // the zones in wire form
-  std::vector<dns::ZoneName> zones;
-};
 
 struct LookupsParts {
   const config::Config& config;
@@ -91,6 +84,7 @@ class Lookups {
   // How far a record is.
   enum class Told : uint8_t { kNo, kReasonAsked, kYes };
   struct Note {
+    uint32_t generation = 0;  // of the record it was written for
     Told told = Told::kNo;
     uint16_t reason = 0;  // index into reasons_
   };
@@ -110,17 +104,20 @@ class Lookups {
   void settle(const dns::Outcome& outcome, Tick now);
   void settle_client(const dns::Outcome& outcome, Tick now);
   void settle_probe(const dns::Outcome& outcome, Tick now);
-  void settle_reason(const dns::Outcome& outcome, Tick now);
+  void settle_reason(const dns::Outcome& outcome);
   void count(const dns::Outcome& outcome);
-  void evaluate(uint32_t record, Tick now);
+  Note& note_of(uint32_t record);
+  void evaluate(uint32_t record);
+  void ask_reasons(Tick now);
   void tell_all(uint32_t record);
   Sum sum_of(uint32_t record) const;
   size_t parts_of(uint32_t record, Tick now, Parts& into) const;
   bool has_reason(uint32_t record) const;
   bool may_ask(uint32_t list, const IpAddress& address) const;
-  void look_at_boards(Tick now);
+  void look_at_boards();
 
   const config::Config& config_;
+  const SlotTable& slots_;
   std::span<const config::List> lists_;
   SharedLists& shared_;
   ShardCounters& mine_;
@@ -132,7 +129,8 @@ class Lookups {
   std::vector<Note> notes_;  // one a record
   std::vector<Reason> reasons_;
   uint16_t next_reason_ = 0;
-  std::vector<uint32_t> decided_;  // slots, drained every turn
+  std::vector<uint32_t> decided_;         // slots, drained every turn
+  std::vector<uint32_t> reasons_wanted_;  // records, drained every turn
   WallTime wall_{};
 };
 

@@ -129,7 +129,7 @@ Result<void> check_backend_rights(const config::Config& config) {
   });
 }
 
-Result<Plan> make_plan(const config::Config& config) {
+Result<Plan> make_plan(const config::Config& config, const std::string& config_path) {
   Plan plan;
   plan.config = config;
   auto features = ring::probe_features();
@@ -138,6 +138,9 @@ Result<Plan> make_plan(const config::Config& config) {
   auto access = load_access_list(config.access);
   if (!access) return tl::unexpected(access.error());
   plan.access = std::move(*access);
+  auto lists = load_lists(config, config_path);
+  if (!lists) return tl::unexpected(lists.error());
+  plan.lists = std::move(*lists);
   if (auto good = check_backends(config); !good) return tl::unexpected(good.error());
   if (auto sized = size_by_descriptors(plan); !sized) return tl::unexpected(sized.error());
   if (plan.config.shards == 0) {

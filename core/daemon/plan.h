@@ -11,6 +11,7 @@
 #include "core/admission/access_list.h"
 #include "core/base/siphash.h"
 #include "core/config/config.h"
+#include "core/daemon/lists_plan.h"
 #include "ring/features.h"
 
 namespace lychgate::daemon {
@@ -22,12 +23,13 @@ struct Plan {
   uint32_t bulk_relays_max = 0;  // of each shard
   SipKey key{};
   std::string teaser;  // complete line; empty: none
+  ListsPlan lists;
   ring::Features features;
 };
 
 // Everything that can be wrong without binding a port; the error names place, cause and remedy.
-// Raises the soft descriptor limit to what is needed.
-Result<Plan> make_plan(const config::Config& config);
+// Raises the soft descriptor limit to what is needed. config_path: where it came from; empty: none.
+Result<Plan> make_plan(const config::Config& config, const std::string& config_path);
 
 // The parts that `check` shares with make_plan.
 Result<std::optional<admission::AccessList>> load_access_list(const config::Access& access);

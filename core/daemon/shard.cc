@@ -67,14 +67,17 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       transfers_(connections_, pools_, transfer_options(parts, slots.size())),
       teaser_(parts.teaser),
       control_fd_(parts.control_fd),
+      parts_(parts),
       look_buffers_(kLooksInFlightMax) {
   lines_.reserve(kLinesUnwrittenMax);
   for (uint32_t i = 0; i < kLooksInFlightMax; ++i) free_looks_.push_back(static_cast<uint16_t>(i));
 }
 
-void Shard::start() {
+Result<void> Shard::start(Tick now) {
+  if (auto made = make_lookups(now); !made) return made;
   acceptor_.start();
   if (control_fd_ >= 0) reactor_.poll_fd(control_fd_, OpTag::of(Op::kControl));
+  return {};
 }
 
 uint32_t Shard::clients() const {
@@ -90,6 +93,7 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
   };
   consider(acceptor_.next_wake());
   consider(log_.next_wake());
+  if (lookups_) consider(lookups_->next_wake(now));
   // Once drain is over only the log is waited for, and that wakes the shard itself.
   if (stopping_ && !tick_reached(now, drain_until_)) consider(drain_until_);
   if (!wake) return std::nullopt;
@@ -98,6 +102,7 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
 
 void Shard::handle(std::span<const Completion> completions, Tick now) {
   for (const Completion& completion : completions) dispatch(completion, now);
+  if (lookups_) look_up(now);
   timers_.advance(now);
   fire_timers(now);
   transfers_.resume_starved(now);
@@ -135,6 +140,10 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     case Op::kControl:
       control_event_ = true;
       return;
+    case Op::kDnsSend:
+    case Op::kDnsReceive:
+    case Op::kDnsTcpSocket:
+      return lookups_->complete(completion, now);
     default:
       break;
   }
@@ -145,7 +154,9 @@ void Shard::dispatch(const Completion& completion, Tick now) {
   } else if (op == Op::kDiscard) {
     if (completion.result > 0) slots_[slot].evidence |= kStillTalking;
   } else if (op == Op::kReply) {
-    run(slot, {EventKind::kReplied, {}}, now);
+    replied(slot, now);
+  } else if (op == Op::kDnsTcpConnect || op == Op::kDnsTcpSend || op == Op::kDnsTcpReceive) {
+    lookups_->complete(completion, now);
   } else if (with_transfers(slots_[slot])) {
     transfers_.complete(slot, completion, now);
   } else if (slots_[slot].phase == Phase::kHandoff) {
@@ -179,16 +190,19 @@ void Shard::looked(uint32_t index, const Completion& completion, Tick now) {
   const auto buffer = static_cast<uint16_t>(slot.transfer);
   slot.transfer = kNoSlot;
   free_looks_.push_back(buffer);
-  if (stopping_) return run(index, {EventKind::kStop, {}}, now);
+  if (stopping_) return run(index, {.kind = EventKind::kStop}, now);
   const int result = completion.result;
+  Event event{.kind = result == -EAGAIN ? EventKind::kSilence : EventKind::kHangup};
   if (result > 0) {
-    const std::string_view text(look_buffers_[buffer].data(), static_cast<size_t>(result));
-    run(index, {EventKind::kTalk, text}, now);
-  } else if (result == -EAGAIN) {
-    run(index, {EventKind::kSilence, {}}, now);
-  } else {
-    run(index, {EventKind::kHangup, {}}, now);
+    event.kind = EventKind::kTalk;
+    event.text = {look_buffers_[buffer].data(), static_cast<size_t>(result)};
   }
+  if ((slot.evidence & kAskingLists) != 0) {
+    const Lookups::Sum sum = lookups_->sum(index);
+    event.score = sum.score;
+    event.standing = sum.standing;
+  }
+  run(index, event, now);
 }
 
 void Shard::run(uint32_t index, const Event& event, Tick now) {
@@ -203,12 +217,13 @@ void Shard::run(uint32_t index, const Event& event, Tick now) {
     if (action.kind == ActionKind::kReply) last_reply_ = action.reply;
   }
   for (const Action& action : actions) perform(index, action, event, now);
+  if ((slot.evidence & kAskingLists) != 0) stop_asking(index);
 }
 
 void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tick now) {
   switch (action.kind) {
     case ActionKind::kLog:
-      return note(slots_[slot], action, event, now);
+      return note(slot, action, event, now);
     case ActionKind::kCount:
       return counters_.add(action.counter);
     case ActionKind::kTease:
@@ -226,35 +241,51 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
     case ActionKind::kDiscard:
       return reactor_.discard(slot, connections_.begin(Op::kDiscard, slot));
     case ActionKind::kReply:
-      return reactor_.send(slot, smtp::reply_bytes(action.reply), ring::SendMode::kNow,
-                           connections_.begin(Op::kReply, slot));
+      return reply(slot, action.reply, now);
     case ActionKind::kShut:
       return reactor_.shutdown_write(slot, connections_.begin(Op::kShutdown, slot));
     case ActionKind::kRoute:
       return hand_off(slot, now);
     case ActionKind::kClose:
       return connections_.retire(slot);
+    case ActionKind::kAskLists:
+      return lookups_->ask(slot, now);
+    case ActionKind::kDisarm:
+      return timers_.cancel(slot);
   }
 }
 
-void Shard::note(const Slot& slot, const Action& action, const Event& event, Tick now) {
+LogEvent& Shard::new_line(const Slot& slot, LogKind kind) {
   if (lines_.size() == kLinesUnwrittenMax) write_lines();
   LogEvent& line = lines_.emplace_back();
   line.at = log_.time();
   line.address = slot.address;
   line.port = slot.port;
   line.listener = slot.listener;
-  line.kind = action.log;
+  line.kind = kind;
+  return line;
+}
+
+void Shard::note(uint32_t index, const Action& action, const Event& event, Tick now) {
+  const Slot& slot = slots_[index];
+  LogEvent& line = new_line(slot, action.log);
   line.reply = last_reply_;
+  line.score = slot.score;
   line.since = milliseconds{now - slot.started};
   line.said = static_cast<uint32_t>(event.text.size());
   event.text.copy(line.quoted.data(), line.quoted.size());
+  if (action.log == LogKind::kListsRank || action.log == LogKind::kRejectListed) {
+    note_lists(index, line, now);
+  }
 }
 
 void Shard::write_lines() {
+  const Words words{
+      .config = config_,
+      .lists = parts_.lists == nullptr ? std::span<const config::List>() : parts_.lists->lists};
   for (const LogEvent& event : lines_) {
     LogLine line;
-    put_into_words(event, config_, line);
+    put_into_words(event, words, line);
     log_.add(event.at, line.text());
   }
   lines_.clear();
@@ -265,8 +296,11 @@ void Shard::write_lines() {
 void Shard::hand_off(uint32_t index, Tick now) {
   const Slot& slot = slots_[index];
   if (slot.in_flight > 0) return;
-  const auto route = admission::choose_route(
-      {.evidence = slot.evidence, .address = slot.address, .listener = slot.listener}, config_);
+  const auto route = admission::choose_route({.evidence = slot.evidence,
+                                              .address = slot.address,
+                                              .listener = slot.listener,
+                                              .score = slot.score},
+                                             config_);
   if (!route) return run(index, {EventKind::kNoRoute, {}}, now);
   transfers_.begin(index, config_.routes[*route].pool_index, now);
 }

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,7 +14,9 @@
 #include "core/admission/access_list.h"
 #include "core/daemon/acceptor.h"
 #include "core/daemon/log.h"
+#include "core/daemon/lookups.h"
 #include "core/daemon/session.h"
+#include "core/daemon/written_replies.h"
 #include "handoff/transfers.h"
 #include "ring/connections.h"
 
@@ -31,13 +34,18 @@ struct ShardParts {
   int control_fd = -1;         // readable when the supervisor speaks or dies; -1: none
   std::string teaser;          // complete line, empty: none
   uint32_t bulk_relays_max = 0;
+  const ListsPlan* lists = nullptr;  // nullptr or without lists: nothing is asked
+  SharedLists* shared_lists = nullptr;
+  std::span<const int> dns_sockets;  // dns.sockets of each server in turn
+  SipKey dns_key{};
 };
 
 class Shard {
  public:
   Shard(const ShardParts& parts, SlotTable& slots, Tick now);
 
-  void start();
+  // Errors: kOsError when the memory for DNS lookups cannot be had.
+  Result<void> start(Tick now);
   // How long the next turn may wait; nullopt: until something completes.
   std::optional<milliseconds> wait(Tick now) const;
   // Everything that one turn brought, then what is due at now.
@@ -53,17 +61,26 @@ class Shard {
 
   uint32_t clients() const;
   const ring::Connections& connections() const { return connections_; }
+  // nullptr: no DNS lists, or not started.
+  const Lookups* lookups() const { return lookups_.get(); }
 
  private:
   void dispatch(const ring::Completion& completion, Tick now);
   void accept(const ring::Completion& completion, Tick now);
   void looked(uint32_t slot, const ring::Completion& completion, Tick now);
+  Result<void> make_lookups(Tick now);
+  void look_up(Tick now);
+  void stop_asking(uint32_t slot);
+  void reply(uint32_t slot, smtp::ReplyId id, Tick now);
+  void replied(uint32_t slot, Tick now);
   void run(uint32_t slot, const Event& event, Tick now);
   void perform(uint32_t slot, const Action& action, const Event& event, Tick now);
   void hand_off(uint32_t slot, Tick now);
   void fire_timers(Tick now);
   void send_away(uint32_t slot, Tick now);
-  void note(const Slot& slot, const Action& action, const Event& event, Tick now);
+  void note(uint32_t slot, const Action& action, const Event& event, Tick now);
+  void note_lists(uint32_t slot, LogEvent& first, Tick now);
+  LogEvent& new_line(const Slot& slot, LogKind kind);
   void write_lines();
 
   const config::Config& config_;
@@ -80,6 +97,9 @@ class Shard {
   handoff::Transfers transfers_;
   std::string teaser_;
   int control_fd_;
+  ShardParts parts_;
+  std::unique_ptr<Lookups> lookups_;
+  WrittenReplies written_;
 
   std::vector<std::array<char, kLookBytes>> look_buffers_;
   std::vector<uint16_t> free_looks_;

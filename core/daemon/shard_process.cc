@@ -3,6 +3,7 @@
 #include "core/daemon/shard_process.h"
 
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "core/daemon/shard.h"
+#include "dns/udp_sockets.h"
 #include "ring/uring_reactor.h"
 
 namespace lychgate::daemon {
@@ -78,6 +80,13 @@ void run_shard(const ShardSeat& seat) {
 
   ShardCounters& counters = seat.counters[seat.index];
   counters.pid.store(getpid(), std::memory_order_relaxed);
+  const ListsPlan& lists = seat.plan.lists;
+  SipKey dns_key{};
+  auto sockets = dns::open_udp_sockets(lists.servers, seat.plan.config.dns.sockets);
+  if (!sockets) give_up(seat, sockets.error());
+  if (getrandom(dns_key.data(), sizeof(dns_key), 0) != sizeof(dns_key)) {
+    give_up(seat, {ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno))});
+  }
   Log log(seat.sink, **reactor, counters, getpid());
   Shard shard(ShardParts{.config = seat.plan.config,
                          .access = seat.plan.access ? &*seat.plan.access : nullptr,
@@ -88,9 +97,14 @@ void run_shard(const ShardSeat& seat) {
                          .listeners = seat.listeners,
                          .control_fd = seat.control_fd,
                          .teaser = seat.plan.teaser,
-                         .bulk_relays_max = seat.plan.bulk_relays_max},
+                         .bulk_relays_max = seat.plan.bulk_relays_max,
+                         .lists = &lists,
+                         .shared_lists = &seat.lists,
+                         .dns_sockets = *sockets,
+                         .dns_key = dns_key},
               *slots, to_tick(monotonic_now()));
-  shard.start();
+  if (auto started = shard.start(to_tick(monotonic_now())); !started)
+    give_up(seat, started.error());
   if (send(seat.control_fd, &kShardReady, 1, MSG_NOSIGNAL) != 1) _exit(EXIT_FAILURE);
   serve(seat, shard, **reactor, log);
   // Whoever is still relayed when drain is over goes with the process; the kernel frees the rest.

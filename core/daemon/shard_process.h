@@ -20,6 +20,7 @@ struct ShardSeat {
   const Plan& plan;
   const LogSink& sink;
   std::span<ShardCounters> counters;
+  SharedLists& lists;
   uint32_t index = 0;
   std::vector<int> listeners;
   int control_fd = -1;

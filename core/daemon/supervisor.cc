@@ -185,6 +185,7 @@ void Supervisor::start_shard(uint32_t index) {
     run_shard(ShardSeat{.plan = plan_,
                         .sink = sink_,
                         .counters = counters_.shards(),
+                        .lists = counters_.lists(),
                         .index = index,
                         .listeners = listeners_.by_shard[index],
                         .control_fd = control});
@@ -378,9 +379,9 @@ int block_signals() {
 
 }  // namespace
 
-Result<void> run_gate(const config::Config& config) {
+Result<void> run_gate(const config::Config& config, const std::string& config_path) {
   const std::vector<int> inherited = inherited_listeners();
-  auto plan = make_plan(config);
+  auto plan = make_plan(config, config_path);
   if (!plan) return tl::unexpected(plan.error());
   auto sink = open_log(plan->config.log);
   if (!sink) return tl::unexpected(sink.error());

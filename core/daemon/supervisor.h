@@ -9,6 +9,6 @@
 namespace lychgate::daemon {
 
 // Runs the gate until SIGTERM or SIGINT. Nothing is left half-started when it returns an error.
-Result<void> run_gate(const config::Config& config);
+Result<void> run_gate(const config::Config& config, const std::string& config_path);
 
 }  // namespace lychgate::daemon

@@ -1,0 +1,413 @@
+// From a client to questions and back: a record for each address, a cookie for each question, a sum
+// over what has come.
+
+#include "core/daemon/lookups.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <utility>
+
+#include "core/base/check.h"
+
+namespace lychgate::daemon {
+
+using admission::Standing;
+using config::Meaning;
+using dns::AnswerState;
+using dns::InquiryId;
+using dns::ListAnswer;
+using dns::OutcomeKind;
+using dns::ReplyKind;
+
+namespace {
+
+// What comes back with an outcome: whose it is, and what for. index : 24 (of a probe: the test
+// point), generation : 32, purpose : 8.
+constexpr int kIndexBits = 24;
+
+template <typename Purpose>
+uint64_t make_cookie(InquiryId id, Purpose purpose) {
+  return uint64_t{id.index} | uint64_t{id.generation} << kIndexBits |
+         static_cast<uint64_t>(purpose) << 56;
+}
+
+InquiryId id_of(uint64_t cookie) {
+  return {static_cast<uint32_t>(cookie & ((1u << kIndexBits) - 1)),
+          static_cast<uint32_t>(cookie >> kIndexBits)};
+}
+
+static_assert(uint64_t{kSlotsMax} + kDnsCacheMax <= uint64_t{1} << kIndexBits);
+
+constexpr Tick kMsPerSecond = 1000;
+
+bool is_error(Meaning meaning) {
+  return meaning == Meaning::kError || meaning == Meaning::kOverQuota || meaning == Meaning::kDead;
+}
+
+uint32_t seconds_to_keep(const dns::Reply& reply) {
+  if (reply.kind == ReplyKind::kAnswer) return std::min(reply.ttl, kListedSecondsMax);
+  return reply.has_soa ? std::min(reply.ttl, kNotListedSecondsMax) : kNotListedSecondsWithoutSoa;
+}
+
+PointAnswer point_answer(const dns::Outcome& outcome, const config::List& list) {
+  switch (outcome.kind) {
+    case OutcomeKind::kReply:
+      break;
+    case OutcomeKind::kFailed:
+      return PointAnswer::kRefused;
+    case OutcomeKind::kTimedOut:
+    case OutcomeKind::kGivenUp:
+      return PointAnswer::kTimedOut;
+  }
+  const auto codes = outcome.reply->codes();
+  if (codes.empty()) return PointAnswer::kUnlisted;
+  const Meaning meaning = admission::score_answer(list, codes).meaning;
+  if (meaning == Meaning::kOverQuota) return PointAnswer::kOverQuota;
+  return is_error(meaning) ? PointAnswer::kErrorCode : PointAnswer::kListed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Lookups>> Lookups::create(const LookupsParts& parts, Tick now) {
+  auto resolver = dns::Resolver::create({.connections = parts.connections,
+                                         .zones = parts.plan.zones,
+                                         .servers = parts.plan.servers,
+                                         .sockets = parts.sockets,
+                                         .config = parts.config.dns,
+                                         .key = parts.key});
+  if (!resolver) return tl::unexpected(resolver.error());
+  return std::unique_ptr<Lookups>(new Lookups(parts, std::move(*resolver), now));
+}
+
+Lookups::Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resolver, Tick now)
+    : config_(parts.config),
+      slots_(parts.connections.slots),
+      lists_(parts.plan.lists),
+      shared_(parts.shared),
+      mine_(parts.mine),
+      resolver_(std::move(resolver)),
+      inquiries_({.slots = parts.connections.slots.size(),
+                  .cached = parts.config.dns.cache,
+                  .lists = static_cast<uint32_t>(parts.plan.lists.size()),
+                  .key = parts.key}),
+      notes_(size_t{parts.connections.slots.size()} + parts.config.dns.cache),
+      reasons_(parts.config.dnsl.reason ? kReasonsMax : 0) {
+  decided_.reserve(parts.connections.slots.size());
+  reasons_wanted_.reserve(reasons_.empty() ? 0 : parts.connections.slots.size());
+  if (parts.watching) {
+    watch_.emplace(ListWatchParts{.dnsl = parts.config.dnsl,
+                                  .lists = lists_,
+                                  .shared = parts.shared,
+                                  .counters = parts.counters,
+                                  .seed = parts.key[0]},
+                   now);
+  }
+  look_at_boards();
+}
+
+// A disabled list is not asked; nor is one about a family it does not list.
+bool Lookups::may_ask(uint32_t list, const IpAddress& address) const {
+  if (views_[list].state == ListState::kDisabled) return false;
+  return address.is_v4() ? lists_[list].ip4 : lists_[list].ip6;
+}
+
+void Lookups::ask(uint32_t slot, Tick now) {
+  const IpAddress& address = slots_[slot].address;
+  const uint32_t record = inquiries_.join(slot, address);
+  // All are marked before the first is asked: to ask may give up another question, of this address
+  // too, and the sum must not look complete then.
+  uint32_t to_ask = 0;
+  for (uint32_t list = 0; list < lists_.size(); ++list) {
+    if (!may_ask(list, address)) continue;
+    ListAnswer& known = inquiries_.answers(record)[list];
+    if (known.state == AnswerState::kAsked) {
+      mine_.add(Counter::kListsJoined);
+    } else if (known.state == AnswerState::kAnswered && known.epoch == views_[list].epoch &&
+               !tick_reached(now, known.expires)) {
+      mine_.add(Counter::kListsCached);
+    } else {
+      known = {.state = AnswerState::kAsked};
+      to_ask |= 1u << list;
+    }
+  }
+  Note& note = note_of(record);
+  for (; to_ask != 0; to_ask &= to_ask - 1) {
+    ask_list(record, static_cast<uint32_t>(std::countr_zero(to_ask)), dns::RecordType::kA, now);
+  }
+  const Standing standing = sum_of(record).standing;
+  if (standing == Standing::kOpen) {
+    note.told = Told::kNo;
+  } else if (note.told == Told::kYes && (standing != Standing::kFailed || has_reason(record))) {
+    decided_.push_back(slot);
+  } else if (note.told != Told::kReasonAsked) {
+    note.told = Told::kNo;
+    evaluate(record);
+  }
+}
+
+// Of a record's present address: what was noted of its last one is forgotten.
+Lookups::Note& Lookups::note_of(uint32_t record) {
+  Note& note = notes_[record];
+  const uint32_t generation = inquiries_.id(record).generation;
+  if (note.generation != generation) note = {.generation = generation};
+  return note;
+}
+
+void Lookups::ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tick now) {
+  const Purpose purpose = type == dns::RecordType::kTxt ? Purpose::kReason : Purpose::kClient;
+  ListCounters::add(mine_.lists[list].queries);
+  const auto victim = resolver_->ask({.zone = list,
+                                      .address = inquiries_.address(record),
+                                      .type = type,
+                                      .cookie = make_cookie(inquiries_.id(record), purpose)},
+                                     now);
+  if (victim) settle(*victim, now);
+}
+
+Lookups::Sum Lookups::sum(uint32_t slot) const {
+  const uint32_t record = inquiries_.record_of(slot);
+  LYCH_CHECK(record != InquiryId::kNoRecord);
+  return sum_of(record);
+}
+
+// Only lists that are up count; what an unproven one has said, or may say, is still to come.
+Lookups::Sum Lookups::sum_of(uint32_t record) const {
+  admission::Tally tally;
+  const auto answers = inquiries_.answers(record);
+  for (uint32_t i = 0; i < lists_.size(); ++i) {
+    const ListAnswer& answer = answers[i];
+    const bool answered = answer.state == AnswerState::kAnswered && answer.epoch == views_[i].epoch;
+    if (views_[i].state == ListState::kDisabled) continue;
+    if (answered && views_[i].state == ListState::kUp) {
+      tally.score += answer.weight;
+    } else if (answered || answer.state == AnswerState::kAsked) {
+      tally.gain_max += lists_[i].gain_max;
+      tally.loss_max += lists_[i].loss_max;
+    }
+  }
+  return {static_cast<int16_t>(tally.score), admission::standing(tally, config_.dnsl)};
+}
+
+size_t Lookups::parts(uint32_t slot, Tick now, Parts& into) const {
+  const uint32_t record = inquiries_.record_of(slot);
+  return record == InquiryId::kNoRecord ? 0 : parts_of(record, now, into);
+}
+
+size_t Lookups::parts_of(uint32_t record, Tick now, Parts& into) const {
+  size_t count = 0;
+  const auto answers = inquiries_.answers(record);
+  for (uint32_t i = 0; i < lists_.size(); ++i) {
+    const ListAnswer& answer = answers[i];
+    if (answer.state != AnswerState::kAnswered || answer.epoch != views_[i].epoch ||
+        views_[i].state != ListState::kUp || answer.weight == 0) {
+      continue;
+    }
+    const uint32_t left =
+        tick_reached(now, answer.expires) ? 0 : (answer.expires - now) / kMsPerSecond;
+    into[count++] = {static_cast<uint8_t>(i), answer.weight, answer.code, left};
+  }
+  std::sort(into.begin(), into.begin() + static_cast<std::ptrdiff_t>(count),
+            [](const Part& a, const Part& b) {
+              return a.weight != b.weight ? a.weight > b.weight : a.list < b.list;
+            });
+  return count;
+}
+
+bool Lookups::has_reason(uint32_t record) const {
+  if (reasons_.empty()) return true;  // nobody wants one
+  const Reason& reason = reasons_[notes_[record].reason];
+  return reason.of == inquiries_.id(record);
+}
+
+std::string_view Lookups::reason(uint32_t slot) const {
+  const uint32_t record = inquiries_.record_of(slot);
+  if (record == InquiryId::kNoRecord || reasons_.empty() || !has_reason(record)) return {};
+  const Reason& reason = reasons_[notes_[record].reason];
+  return {reason.text.data(), reason.size};
+}
+
+const ListAnswer& Lookups::answer(uint32_t slot, uint32_t list) const {
+  return inquiries_.answers(inquiries_.record_of(slot))[list];
+}
+
+void Lookups::complete(const ring::Completion& completion, Tick now) {
+  if (const auto outcome = resolver_->complete(completion, now)) settle(*outcome, now);
+}
+
+void Lookups::settle(const dns::Outcome& outcome, Tick now) {
+  count(outcome);
+  switch (static_cast<Purpose>(outcome.cookie >> 56)) {
+    case Purpose::kClient:
+      return settle_client(outcome, now);
+    case Purpose::kProbe:
+      return settle_probe(outcome, now);
+    case Purpose::kReason:
+      return settle_reason(outcome);
+  }
+}
+
+void Lookups::count(const dns::Outcome& outcome) {
+  ListCounters& counters = mine_.lists[outcome.zone];
+  switch (outcome.kind) {
+    case OutcomeKind::kReply:
+      ListCounters::add(counters.answered);
+      counters.took(outcome.took_ms);
+      return;
+    case OutcomeKind::kFailed:
+      return ListCounters::add(counters.failed);
+    case OutcomeKind::kTimedOut:
+      return ListCounters::add(counters.timeouts);
+    case OutcomeKind::kGivenUp:
+      return;  // our own bound says nothing about the list
+  }
+}
+
+void Lookups::settle_client(const dns::Outcome& outcome, Tick now) {
+  const auto record = inquiries_.find(id_of(outcome.cookie));
+  if (!record) return;  // nobody waits, and the record was needed for somebody else
+  ListAnswer answer{.state = AnswerState::kFailed};
+  const View& view = views_[outcome.zone];
+  // What a disabled list says is not kept either: it may be believed again before that expires.
+  if (outcome.kind == OutcomeKind::kReply && view.state != ListState::kDisabled) {
+    const auto score = admission::score_answer(lists_[outcome.zone], outcome.reply->codes());
+    ListCounters& counters = mine_.lists[outcome.zone];
+    if (is_error(score.meaning)) {
+      ListCounters::add(counters.errors);
+    } else {
+      if (score.weight != 0) ListCounters::add(counters.listed);
+      answer = {.code = score.code,
+                .expires = now + seconds_to_keep(*outcome.reply) * kMsPerSecond,
+                .weight = static_cast<int16_t>(score.weight),
+                .state = AnswerState::kAnswered,
+                .epoch = view.epoch};
+    }
+  }
+  inquiries_.answers(*record)[outcome.zone] = answer;
+  evaluate(*record);
+}
+
+void Lookups::settle_probe(const dns::Outcome& outcome, Tick now) {
+  const uint32_t point = id_of(outcome.cookie).index;
+  const PointAnswer answer = point_answer(outcome, lists_[outcome.zone]);
+  watch_->probed({.list = outcome.zone, .point = point, .address = {}}, answer, now, wall_);
+  look_at_boards();
+}
+
+void Lookups::settle_reason(const dns::Outcome& outcome) {
+  const auto record = inquiries_.find(id_of(outcome.cookie));
+  if (!record || note_of(*record).told != Told::kReasonAsked) return;
+  // The oldest reason makes room: whoever needed it has long been told.
+  note_of(*record).reason = next_reason_;
+  Reason& reason = reasons_[next_reason_];
+  next_reason_ = static_cast<uint16_t>((next_reason_ + 1u) % reasons_.size());
+  reason.of = inquiries_.id(*record);
+  reason.size = 0;
+  if (outcome.kind == OutcomeKind::kReply) {
+    const std::string_view text = outcome.reply->reason();
+    reason.size = static_cast<uint8_t>(text.copy(reason.text.data(), reason.text.size()));
+  }
+  note_of(*record).told = Told::kNo;
+  evaluate(*record);
+}
+
+// Tells the waiting clients once nothing can change what follows; who is to be refused, and to hear
+// why, is told when the list's reason has come or could not be had.
+void Lookups::evaluate(uint32_t record) {
+  Note& note = note_of(record);
+  if (note.told != Told::kNo) return;
+  const Sum sum = sum_of(record);
+  if (sum.standing == Standing::kOpen) return;
+  const bool awaited = inquiries_.first_waiter(record) != kNoSlot;
+  if (sum.standing == Standing::kFailed && awaited && !has_reason(record)) {
+    note.told = Told::kReasonAsked;
+    reasons_wanted_.push_back(record);
+    return;
+  }
+  note.told = Told::kYes;
+  tell_all(record);
+}
+
+// Not in the middle of evaluate(): to ask may give up another question, and that evaluates again.
+void Lookups::ask_reasons(Tick now) {
+  while (!reasons_wanted_.empty()) {
+    const uint32_t record = reasons_wanted_.back();
+    reasons_wanted_.pop_back();
+    Parts counted;
+    if (note_of(record).told != Told::kReasonAsked) continue;
+    if (parts_of(record, now, counted) > 0) {
+      ask_list(record, counted[0].list, dns::RecordType::kTxt, now);
+    } else {
+      note_of(record).told = Told::kYes;  // a list was disabled meanwhile: nothing counts any more
+      tell_all(record);
+    }
+  }
+}
+
+void Lookups::tell_all(uint32_t record) {
+  for (uint32_t slot = inquiries_.first_waiter(record); slot != kNoSlot;
+       slot = inquiries_.next_waiter(slot)) {
+    decided_.push_back(slot);
+  }
+}
+
+std::optional<uint32_t> Lookups::next_decided() {
+  while (!decided_.empty()) {
+    const uint32_t slot = decided_.back();
+    decided_.pop_back();
+    // Another client may have come into the slot since.
+    const uint32_t record = inquiries_.record_of(slot);
+    if (record == InquiryId::kNoRecord || note_of(record).told != Told::kYes) continue;
+    if (sum_of(record).standing != Standing::kOpen) return slot;
+  }
+  return std::nullopt;
+}
+
+// A list that has become up counts from now on, a disabled one no longer: either may decide.
+void Lookups::look_at_boards() {
+  version_ = shared_.version.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < lists_.size(); ++i) {
+    const ListBoard& board = shared_.boards[i];
+    views_[i] = {static_cast<ListState>(board.state.load(std::memory_order_relaxed)),
+                 board.epoch.load(std::memory_order_relaxed)};
+  }
+  for (uint32_t record = inquiries_.first_awaited(); record != InquiryId::kNoRecord;
+       record = inquiries_.next_awaited(record)) {
+    evaluate(record);
+  }
+}
+
+void Lookups::advance(Tick now, WallTime wall) {
+  wall_ = wall;
+  while (const auto outcome = resolver_->next_expired(now)) settle(*outcome, now);
+  if (watch_) {
+    watch_->advance(now, wall);
+    while (const auto probe = watch_->next_probe()) {
+      ListCounters::add(mine_.lists[probe->list].queries);
+      const auto victim =
+          resolver_->ask({.zone = probe->list,
+                          .address = probe->address,
+                          .cookie = make_cookie({probe->point, 0}, Purpose::kProbe)},
+                         now);
+      if (victim) settle(*victim, now);
+    }
+  }
+  if (shared_.version.load(std::memory_order_relaxed) != version_) look_at_boards();
+  ask_reasons(now);
+  resolver_->send(now);
+}
+
+std::optional<std::string> Lookups::next_line() {
+  return watch_ ? watch_->next_line() : std::nullopt;
+}
+
+std::optional<Tick> Lookups::next_wake(Tick now) const {
+  std::optional<Tick> wake = resolver_->next_wake(now);
+  if (!decided_.empty()) wake = now;
+  if (!watch_) return wake;
+  const auto watching = watch_->next_wake();
+  if (watching && (!wake || tick_reached(*wake, *watching))) wake = watching;
+  return wake;
+}
+
+}  // namespace lychgate::daemon
