@@ -5,14 +5,16 @@
 #include <array>
 
 #include "core/admission/denylist.h"
+#include "core/admission/dnsl.h"
 #include "core/admission/pregreet.h"
 
 namespace lychgate::admission {
 namespace {
 
-constexpr std::array<AdmissionTest, 2> kRows = {{
+constexpr std::array<AdmissionTest, 3> kRows = {{
     {"denylist", judge_denylist},
     {"pregreet", judge_pregreet},
+    {"dnsl", judge_dnsl},
 }};
 
 }  // namespace

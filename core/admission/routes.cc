@@ -13,6 +13,7 @@ bool holds(const config::Condition& when, const RouteFacts& facts) {
   const bool allowlisted = (facts.evidence & kAllowlisted) != 0;
   if (when.allowlisted && *when.allowlisted != allowlisted) return false;
   if (when.listener && *when.listener != facts.listener) return false;
+  if (when.max_score && facts.score > *when.max_score) return false;
   if (when.networks.empty()) return true;
   return std::any_of(when.networks.begin(), when.networks.end(),
                      [&](const Network& network) { return network.contains(facts.address); });

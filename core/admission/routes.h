@@ -15,6 +15,7 @@ struct RouteFacts {
   uint16_t evidence = 0;  // bits of lychgate::Evidence
   IpAddress address;
   uint8_t listener = 0;  // index into Config::listens
+  int16_t score = 0;     // of the DNS lists; 0: nothing is known
 };
 
 // nullopt when no route matches: the client hears 421.

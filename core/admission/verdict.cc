@@ -38,6 +38,7 @@ Verdict judge(const Facts& facts, const config::Config& config) {
     if (verdict.decision == Decision::kDrop) return verdict;
     if (verdict.decision != Decision::kPass) out = verdict;
   }
+  if (out.decision == Decision::kPass && facts.has(kListsAllow)) out.reason = Reason::kListsAllow;
   return out;
 }
 

@@ -36,7 +36,9 @@ enum class Reason : uint8_t {
   kAllowlisted,
   kDenylisted,
   kSpokeEarly,
-  kClean,  // nothing spoke against the client
+  kListsFailed,
+  kListsAllow,  // and no test before it failed: the rest of the wait is spared
+  kClean,       // nothing spoke against the client
 };
 
 struct Verdict {
@@ -57,7 +59,8 @@ Verdict apply_action(config::Action action, const FailedTest& test);
 
 // Limits come first, before the access list, as in postscreen: who is over a limit hears 421 even
 // when allowlisted. Then hang-up, allowlist, and the tests in registry order: the first `drop`
-// ends it, else the last `enforce` names the reply.
+// ends it, else the last `enforce` names the reply. What the DNS lists allow excuses no failed
+// test.
 Verdict judge(const Facts& facts, const config::Config& config);
 
 }  // namespace lychgate::admission

@@ -4,6 +4,7 @@
 
 #include "core/smtp/replies.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/check.h"
@@ -21,14 +22,17 @@ constexpr std::array<std::string_view, kReplyCount> kReplies = {
     "521 5.5.1 Protocol error\r\n",
     "550 5.3.2 Service currently unavailable\r\n",
     "521 5.3.2 Service currently unavailable\r\n",
+    "550 5.7.1 Service unavailable; client blocked using a DNS list\r\n",
+    "521 5.7.1 Service unavailable; client blocked using a DNS list\r\n",
 };
 
 constexpr std::string_view kHostnameMark = "$hostname";
 constexpr std::string_view kTeaserCode = "220-";
 constexpr std::string_view kLineEnd = "\r\n";
+constexpr size_t kReplyRoom = kReplyLineMax - kLineEnd.size();
 
-bool printable(char c) {
-  return c == '\t' || (c >= 32 && c <= 126);
+char masked(char c) {
+  return c == '\t' || (c >= 32 && c <= 126) ? c : '?';
 }
 
 }  // namespace
@@ -47,10 +51,9 @@ std::string_view reply_text(ReplyId id) {
 
 std::string teaser_line(const Teaser& teaser) {
   if (teaser.banner.empty()) return {};
-  const size_t room = kReplyLineMax - kLineEnd.size();
   std::string line(kTeaserCode);
   const auto append = [&](std::string_view text) {
-    for (const char c : text.substr(0, room - line.size())) line += printable(c) ? c : '?';
+    for (const char c : text.substr(0, kReplyRoom - line.size())) line += masked(c);
   };
   std::string_view rest = teaser.banner;
   while (!rest.empty()) {
@@ -62,6 +65,26 @@ std::string teaser_line(const Teaser& teaser) {
   }
   line += kLineEnd;
   return line;
+}
+
+size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out) {
+  LYCH_CHECK(id == ReplyId::kRefuseListed || id == ReplyId::kDropListed);
+  LYCH_CHECK(out.size() >= kReplyLineMax);
+  size_t size = 0;
+  const auto append = [&](std::string_view text) {
+    for (const char c : text.substr(0, kReplyRoom - size)) out[size++] = masked(c);
+  };
+  append(id == ReplyId::kRefuseListed ? "550" : "521");
+  append(" 5.7.1 Service unavailable; client [");
+  append(listed.client.text());
+  append("] blocked using ");
+  append(listed.reply_name);
+  if (!listed.reason.empty()) {
+    append("; ");
+    append(listed.reason);
+  }
+  std::copy(kLineEnd.begin(), kLineEnd.end(), out.begin() + static_cast<ptrdiff_t>(size));
+  return size + kLineEnd.size();
 }
 
 }  // namespace lychgate::smtp

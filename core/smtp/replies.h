@@ -1,13 +1,16 @@
-// The replies a client may hear before the dialogue: complete bytes, and the teaser of the
-// greeting. Owns nothing: every reply is static text. Decides nothing: which reply is due is
-// admission's task.
+// The replies a client may hear before the dialogue: complete bytes, the teaser of the greeting,
+// and the one reply that names the client and a DNS list. Owns nothing: replies are static text or
+// are written where the caller says. Decides nothing: which reply is due is admission's task.
 
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "core/base/address.h"
 
 namespace lychgate::smtp {
 
@@ -20,8 +23,10 @@ enum class ReplyId : uint8_t {
   kDropProtocol,        // 521: the same, closed at once
   kRefuseService,       // 550: the access list rejects the client
   kDropService,         // 521: the same, closed at once
+  kRefuseListed,        // 550: the DNS lists speak against the client
+  kDropListed,          // 521: the same, closed at once
 };
-inline constexpr size_t kReplyCount = 8;
+inline constexpr size_t kReplyCount = 10;
 
 // The whole line, CRLF included; lives as long as the program.
 std::string_view reply_bytes(ReplyId id);
@@ -40,5 +45,17 @@ struct Teaser {
 // keeps to the protocol stays silent. Cut at kReplyLineMax; bytes that a reply may not contain
 // (RFC 5321 4.2: only HT and 32 to 126) become '?'. Empty when the banner is: no teaser.
 std::string teaser_line(const Teaser& teaser);
+
+struct ListedReply {
+  IpAddress client;
+  std::string_view reply_name;  // of the list that counted most
+  std::string_view reason;      // its TXT record as it came; empty: none
+};
+
+// "550 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net; reason\r\n".
+// Cut at kReplyLineMax and masked like the teaser: the reason is a stranger's text. Gives the bytes
+// written; where there is no room to write, reply_bytes() says the same without names.
+// REQUIRES: id is kRefuseListed or kDropListed; out.size() >= kReplyLineMax.
+size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out);
 
 }  // namespace lychgate::smtp

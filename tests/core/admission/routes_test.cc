@@ -26,13 +26,18 @@ Network network(const char* text) {
 // 0: allowlisted; 1: two networks on listener 1; 2: a network; 3: not allowlisted on listener 2.
 config::Config example() {
   config::Config config;
-  config.routes.push_back(route({.allowlisted = true, .networks = {}, .listener = {}}));
+  config.routes.push_back(
+      route({.allowlisted = true, .networks = {}, .listener = {}, .max_score = {}}));
   config.routes.push_back(route({.allowlisted = {},
                                  .networks = {network("192.0.2.0/24"), network("2001:db8::/32")},
-                                 .listener = 1}));
+                                 .listener = 1,
+                                 .max_score = {}}));
+  config.routes.push_back(route({.allowlisted = {},
+                                 .networks = {network("192.0.2.128/25")},
+                                 .listener = {},
+                                 .max_score = {}}));
   config.routes.push_back(
-      route({.allowlisted = {}, .networks = {network("192.0.2.128/25")}, .listener = {}}));
-  config.routes.push_back(route({.allowlisted = false, .networks = {}, .listener = 2}));
+      route({.allowlisted = false, .networks = {}, .listener = 2, .max_score = {}}));
   return config;
 }
 
@@ -58,6 +63,36 @@ TEST(Routes, AreTakenInOrder) {
   for (const Row& row : rows) {
     const RouteFacts facts{static_cast<uint16_t>(row.evidence),
                            IpAddress::parse(row.address).value(), row.listener};
+    EXPECT_EQ(choose_route(facts, config), row.want) << row.what;
+  }
+}
+
+// 0: at most -2 and from a network; 1: at most -2; 2: at most 3; 3: everybody.
+TEST(Routes, FollowTheScoreOfTheDnsLists) {
+  config::Config config;
+  for (const int max : {-2, -2, 3}) {
+    config.routes.emplace_back();
+    config.routes.back().when.max_score = max;
+  }
+  config.routes[0].when.networks = {network("192.0.2.0/24")};
+  config.routes.emplace_back();
+  struct Row {
+    const char* what;
+    const char* address;
+    int16_t score;
+    uint32_t want;
+  };
+  const Row rows[] = {
+      {"the limit itself holds", "192.0.2.1", -2, 0},
+      {"below it too", "192.0.2.1", -300, 0},
+      {"score and network must both hold", "198.51.100.1", -2, 1},
+      {"one above the limit goes on to a later route", "192.0.2.1", -1, 2},
+      {"of whom nothing is known the score is 0", "192.0.2.1", 0, 2},
+      {"a positive limit", "192.0.2.1", 3, 2},
+      {"over every limit", "192.0.2.1", 4, 3},
+  };
+  for (const Row& row : rows) {
+    const RouteFacts facts{.address = IpAddress::parse(row.address).value(), .score = row.score};
     EXPECT_EQ(choose_route(facts, config), row.want) << row.what;
   }
 }

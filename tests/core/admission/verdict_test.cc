@@ -15,6 +15,7 @@ struct Row {
   int evidence;
   Action reject = Action::kEnforce;
   Action pregreet = Action::kEnforce;
+  Action dnsl = Action::kEnforce;
   Verdict want;
 };
 
@@ -102,6 +103,51 @@ const Row kRows[] = {
      .evidence = kDenylisted | kSpokeEarly,
      .pregreet = Action::kIgnore,
      .want = {Decision::kRefuse, Reason::kDenylisted, ReplyId::kRefuseService}},
+    {.what = "listed, ignore: it passes",
+     .evidence = kListsFailed,
+     .dnsl = Action::kIgnore,
+     .want = {Decision::kPass, Reason::kClean, {}}},
+    {.what = "listed, enforce: 550 5.7.1",
+     .evidence = kListsFailed,
+     .want = {Decision::kRefuse, Reason::kListsFailed, ReplyId::kRefuseListed}},
+    {.what = "listed, drop: 521 5.7.1",
+     .evidence = kListsFailed,
+     .dnsl = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kListsFailed, ReplyId::kDropListed}},
+    {.what = "of an early talker that is listed too the lists name the reply",
+     .evidence = kListsFailed | kSpokeEarly,
+     .want = {Decision::kRefuse, Reason::kListsFailed, ReplyId::kRefuseListed}},
+    {.what = "but a drop for its talk comes first",
+     .evidence = kListsFailed | kSpokeEarly,
+     .pregreet = Action::kDrop,
+     .dnsl = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kSpokeEarly, ReplyId::kDropProtocol}},
+    {.what = "an allowlisted client is not asked about",
+     .evidence = kListsFailed | kAllowlisted,
+     .want = {Decision::kPass, Reason::kAllowlisted, {}}},
+    {.what = "allowed by the lists it passes, and the reason says so",
+     .evidence = kListsAllow,
+     .want = {Decision::kPass, Reason::kListsAllow, {}}},
+    {.what = "the access list is asked before the lists",
+     .evidence = kListsAllow | kAllowlisted,
+     .want = {Decision::kPass, Reason::kAllowlisted, {}}},
+    {.what = "the lists do not excuse early talk under enforce",
+     .evidence = kListsAllow | kSpokeEarly,
+     .want = {Decision::kRefuse, Reason::kSpokeEarly, ReplyId::kRefuseProtocol}},
+    {.what = "nor under drop",
+     .evidence = kListsAllow | kSpokeEarly,
+     .pregreet = Action::kDrop,
+     .want = {Decision::kDrop, Reason::kSpokeEarly, ReplyId::kDropProtocol}},
+    {.what = "talk that is ignored anyway does not hinder them",
+     .evidence = kListsAllow | kSpokeEarly,
+     .pregreet = Action::kIgnore,
+     .want = {Decision::kPass, Reason::kListsAllow, {}}},
+    {.what = "the lists do not excuse whom the access list rejects",
+     .evidence = kListsAllow | kDenylisted,
+     .want = {Decision::kRefuse, Reason::kDenylisted, ReplyId::kRefuseService}},
+    {.what = "whom the lists allow may still hang up",
+     .evidence = kListsAllow | kHungUp,
+     .want = {Decision::kGone, Reason::kHungUp, {}}},
 };
 
 TEST(Verdict, FollowsTheEvidence) {
@@ -109,6 +155,7 @@ TEST(Verdict, FollowsTheEvidence) {
     config::Config config;
     config.access.reject = row.reject;
     config.greet.pregreet = row.pregreet;
+    config.dnsl.action = row.dnsl;
     const Facts facts{static_cast<uint16_t>(row.evidence)};
     EXPECT_EQ(judge(facts, config), row.want) << row.what;
   }
@@ -119,14 +166,17 @@ TEST(Verdict, HasAReplyExactlyWhenTheClientHearsOne) {
   const Action actions[] = {Action::kIgnore, Action::kEnforce, Action::kDrop};
   for (const Action reject : actions) {
     for (const Action pregreet : actions) {
-      config::Config config;
-      config.access.reject = reject;
-      config.greet.pregreet = pregreet;
-      for (uint16_t evidence = 0; evidence < (kLookedEarly << 1); ++evidence) {
-        const Verdict verdict = judge(Facts{evidence}, config);
-        const bool silent =
-            verdict.decision == Decision::kPass || verdict.decision == Decision::kGone;
-        ASSERT_EQ(verdict.reply.has_value(), !silent) << "evidence " << evidence;
+      for (const Action dnsl : actions) {
+        config::Config config;
+        config.access.reject = reject;
+        config.greet.pregreet = pregreet;
+        config.dnsl.action = dnsl;
+        for (uint16_t evidence = 0; evidence < (kListsAllow << 1); ++evidence) {
+          const Verdict verdict = judge(Facts{evidence}, config);
+          const bool silent =
+              verdict.decision == Decision::kPass || verdict.decision == Decision::kGone;
+          ASSERT_EQ(verdict.reply.has_value(), !silent) << "evidence " << evidence;
+        }
       }
     }
   }

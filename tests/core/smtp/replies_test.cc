@@ -2,6 +2,8 @@
 
 #include "core/smtp/replies.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -28,6 +30,10 @@ TEST(Replies, HaveTheWordsOfPostscreen) {
       {"denylisted, enforce", ReplyId::kRefuseService,
        "550 5.3.2 Service currently unavailable\r\n"},
       {"denylisted, drop", ReplyId::kDropService, "521 5.3.2 Service currently unavailable\r\n"},
+      {"listed, enforce, when nothing can be written", ReplyId::kRefuseListed,
+       "550 5.7.1 Service unavailable; client blocked using a DNS list\r\n"},
+      {"listed, drop, when nothing can be written", ReplyId::kDropListed,
+       "521 5.7.1 Service unavailable; client blocked using a DNS list\r\n"},
   };
   EXPECT_EQ(std::size(rows), kReplyCount);
   for (const Row& row : rows) EXPECT_EQ(reply_bytes(row.id), row.want) << row.what;
@@ -44,6 +50,57 @@ TEST(Replies, AreWholeLinesWithinTheLimit) {
     EXPECT_EQ(line[0], line[4]) << line;
     EXPECT_EQ(std::string(reply_text(id)) + "\r\n", line);
   }
+}
+
+std::string listed_reply(ReplyId id, const char* client, std::string_view name,
+                         std::string_view reason) {
+  std::array<char, kReplyLineMax> out;
+  const size_t size = write_listed_reply(
+      id, {.client = IpAddress::parse(client).value(), .reply_name = name, .reason = reason}, out);
+  return {out.data(), size};
+}
+
+TEST(ListedReply, NamesTheClientTheListAndItsReason) {
+  struct Row {
+    const char* what;
+    ReplyId id;
+    const char* client;
+    std::string reason;
+    std::string want;
+  };
+  const Row rows[] = {
+      {"without a reason", ReplyId::kRefuseListed, "203.0.113.5", "",
+       "550 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net\r\n"},
+      {"with one", ReplyId::kRefuseListed, "203.0.113.5", "see https://bl.example.net/5",
+       "550 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net; see "
+       "https://bl.example.net/5\r\n"},
+      {"under drop", ReplyId::kDropListed, "203.0.113.5", "",
+       "521 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net\r\n"},
+      {"an IPv6 client", ReplyId::kRefuseListed, "2001:db8::5", "",
+       "550 5.7.1 Service unavailable; client [2001:db8::5] blocked using bl.example.net\r\n"},
+      {"a reason cannot add a line, a control or a byte that is not ASCII", ReplyId::kRefuseListed,
+       "203.0.113.5", std::string("a\r\n250 b\0\x7f\xc3\xa9\tc", 14),
+       "550 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net; "
+       "a??250 b????\tc\r\n"},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(listed_reply(row.id, row.client, "bl.example.net", row.reason), row.want) << row.what;
+  }
+}
+
+TEST(ListedReply, IsCutAtTheLineLimit) {
+  const std::string head = listed_reply(ReplyId::kRefuseListed, "203.0.113.5", "bl", "");
+  const size_t room = kReplyLineMax - head.size() - 2;  // "; "
+  for (const size_t size : {room - 1, room, room + 1, size_t{255}, size_t{10000}}) {
+    const std::string line =
+        listed_reply(ReplyId::kRefuseListed, "203.0.113.5", "bl", std::string(size, 'x'));
+    EXPECT_EQ(line.size(), std::min(kReplyLineMax, head.size() + 2 + size)) << size;
+    EXPECT_TRUE(line.ends_with("x\r\n")) << size;
+  }
+  const std::string name =
+      listed_reply(ReplyId::kRefuseListed, "203.0.113.5", std::string(1000, 'n'), "never seen");
+  EXPECT_EQ(name.size(), kReplyLineMax);
+  EXPECT_TRUE(name.ends_with("n\r\n"));
 }
 
 TEST(Teaser, IsBuiltFromTheBanner) {
