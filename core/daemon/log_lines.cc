@@ -5,14 +5,41 @@
 #include <algorithm>
 
 namespace lychgate::daemon {
+namespace {
 
-void put_into_words(const LogEvent& event, const config::Config& config, LogLine& line) {
+// dnsblog's words first, so that what reads its lines reads ours.
+void say_listed(const LogEvent& event, const Words& words, LogLine& line) {
+  const IpAddress code = IpAddress::from_v4(event.code);
+  line.add("addr {} listed by domain {} as {} (weight {}, ttl {})", event.address.text(),
+           event.list < words.lists.size() ? words.lists[event.list].name : "?", code.text(),
+           event.weight, event.ttl);
+}
+
+// The reply as the client hears it, but without the list's reason.
+void say_listed_reply(const LogEvent& event, const Words& words, LogLine& line) {
+  if (event.list >= words.lists.size()) {
+    line.add("{}", smtp::reply_text(event.reply));
+    return;
+  }
+  std::array<char, smtp::kReplyLineMax> reply;
+  const size_t size = smtp::write_listed_reply(
+      event.reply,
+      {.client = event.address, .reply_name = words.lists[event.list].reply_name, .reason = {}},
+      reply);
+  std::string_view text(reply.data(), size);
+  text.remove_suffix(2);  // CRLF
+  line.add("{}", text);
+}
+
+}  // namespace
+
+void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
   const auto client = [&]() -> LogLine& { return line.client(event.address, event.port); };
   switch (event.kind) {
     case LogKind::kConnect: {
       // A wildcard listener's local address is not known before the hand-off; asking the kernel
       // for it would cost more than the accept (measured: 3.4 us against 2.4 us).
-      const Endpoint& local = config.listens[event.listener].address;
+      const Endpoint& local = words.config.listens[event.listener].address;
       line.add("CONNECT from ");
       client().add(" to ").client(local.address, local.port);
       return;
@@ -57,6 +84,18 @@ void put_into_words(const LogEvent& event, const config::Config& config, LogLine
     case LogKind::kDisconnect:
       line.add("DISCONNECT ");
       client();
+      return;
+    case LogKind::kListsRank:
+      line.add("DNSBL rank {} for ", event.score);
+      client();
+      return;
+    case LogKind::kListed:
+      say_listed(event, words, line);
+      return;
+    case LogKind::kRejectListed:
+      line.add("NOQUEUE: reject: CONNECT from ");
+      client().add(": ");
+      say_listed_reply(event, words, line);
       return;
   }
 }

@@ -6,9 +6,11 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "core/base/log_line.h"
 #include "core/config/config.h"
+#include "core/config/lists.h"
 #include "core/daemon/log.h"
 #include "core/smtp/replies.h"
 
@@ -26,10 +28,16 @@ enum class LogKind : uint8_t {
   kRejectScreening,
   kRejectServer,
   kDisconnect,
+  kListsRank,     // DNSBL rank: at or over dnsl.threshold
+  kListed,        // what one list said; one line for each list that counted
+  kRejectListed,  // NOQUEUE: reject: CONNECT from ...: the 550 that names a list
 };
 
 // What a client said, as much of it as a line quotes.
 inline constexpr size_t kQuotedBytesMax = 100;
+
+// LogEvent::list when no list is to be named.
+inline constexpr uint8_t kNoList = 0xff;
 
 struct LogEvent {
   WallTime at{};
@@ -37,12 +45,23 @@ struct LogEvent {
   uint16_t port = 0;
   uint8_t listener = 0;
   LogKind kind = LogKind::kConnect;
-  smtp::ReplyId reply = smtp::ReplyId::kTooManyConnections;  // kRejectReply
+  uint8_t list = kNoList;  // kListed, kRejectListed: index into Words::lists
+  int16_t score = 0;       // kListsRank
+  int16_t weight = 0;      // kListed, and the two below
+  uint32_t code = 0;       // the record that counted most, host byte order
+  uint32_t ttl = 0;        // seconds
+  smtp::ReplyId reply = smtp::ReplyId::kTooManyConnections;  // kRejectReply, kRejectListed
   milliseconds since{0};                                     // since the accept
   uint32_t said = 0;                                         // kPregreet: bytes waiting
   std::array<char, kQuotedBytesMax> quoted{};                // kPregreet: the first of them
 };
 
-void put_into_words(const LogEvent& event, const config::Config& config, LogLine& line);
+// Where the names in a line come from.
+struct Words {
+  const config::Config& config;
+  std::span<const config::List> lists;
+};
+
+void put_into_words(const LogEvent& event, const Words& words, LogLine& line);
 
 }  // namespace lychgate::daemon

@@ -10,6 +10,7 @@ namespace {
 
 using admission::Decision;
 using admission::Reason;
+using admission::Standing;
 using admission::Verdict;
 
 bool has(const Slot& session, Evidence bit) {
@@ -44,6 +45,11 @@ void say_and_close(Slot& session, smtp::ReplyId reply, ActionList& out) {
   session.phase = Phase::kReplying;
 }
 
+// Whether a verdict need not wait for the end of greet.wait.
+bool is_settled(const Verdict& verdict) {
+  return verdict.decision != Decision::kPass || verdict.reason == Reason::kListsAllow;
+}
+
 // A verdict that ends the session here. REQUIRES: the decision is not kPass.
 void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
   switch (verdict.decision) {
@@ -56,7 +62,8 @@ void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
       break;
     case Decision::kRefuse:
       out.count(Counter::kRefused);
-      out.log(LogKind::kRejectReply);
+      out.log(verdict.reason == Reason::kListsFailed ? LogKind::kRejectListed
+                                                     : LogKind::kRejectReply);
       break;
     case Decision::kDrop:
       out.count(Counter::kDropped);
@@ -72,7 +79,8 @@ void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
 }
 
 void pass(Slot& session, ActionList& out) {
-  if (!has(session, kAllowlisted) && !has(session, kSpokeEarly)) {
+  const bool failed = has(session, kSpokeEarly) || has(session, kListsFailed);
+  if (!has(session, kAllowlisted) && !failed) {
     out.count(Counter::kPassNew);
     out.log(LogKind::kPassNew);
   }
@@ -80,8 +88,7 @@ void pass(Slot& session, ActionList& out) {
   out.just(ActionKind::kRoute);
 }
 
-void conclude(const config::Config& config, Slot& session, ActionList& out) {
-  const Verdict verdict = judge(config, session);
+void conclude(const Verdict& verdict, Slot& session, ActionList& out) {
   if (verdict.decision == Decision::kPass) {
     pass(session, out);
   } else {
@@ -121,6 +128,10 @@ void on_accepted(const config::Config& config, Slot& session, ActionList& out) {
     out.just(ActionKind::kTease);
   }
   wait_in_silence(config, session, out);
+  if (!config.dnsl.sites.empty()) {
+    set(session, kAskingLists);
+    out.just(ActionKind::kAskLists);
+  }
 }
 
 void on_timer(const config::Config& config, Slot& session, Tick now, ActionList& out) {
@@ -137,6 +148,53 @@ void on_timer(const config::Config& config, Slot& session, Tick now, ActionList&
   out.just(ActionKind::kClose);
 }
 
+bool lists_have_spoken(const Slot& session) {
+  return has(session, kListsFailed) || has(session, kListsAllow);
+}
+
+// What the lists say for good becomes evidence, is counted and logged: once for each client.
+void take_standing(const config::Config& config, Standing standing, Slot& session,
+                   ActionList& out) {
+  switch (standing) {
+    case Standing::kOpen:
+    case Standing::kPassed:
+      return;
+    case Standing::kFailed:
+      set(session, kListsFailed);
+      out.count(Counter::kListsFailed);
+      out.log(LogKind::kListsRank);
+      if (config.dnsl.action == config::Action::kIgnore) out.count(Counter::kListsIgnored);
+      return;
+    case Standing::kAllowed:
+      set(session, kListsAllow);
+      out.count(Counter::kListsAllow);
+      return;
+  }
+}
+
+void on_scored(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
+  LYCH_CHECK(event.standing != Standing::kOpen);
+  if (session.phase != Phase::kSilentWait && session.phase != Phase::kLooking) return;
+  if (lists_have_spoken(session)) return;
+  session.score = event.score;
+  // Who has failed a test, if only an ignored one, is not let off the rest of its wait.
+  if (event.standing == Standing::kAllowed && has(session, kSpokeEarly)) return;
+  take_standing(config, event.standing, session, out);
+  if (session.phase == Phase::kLooking) return;  // the look's answer concludes
+  const Verdict verdict = judge(config, session);
+  if (!is_settled(verdict)) return;
+  out.just(ActionKind::kDisarm);
+  conclude(verdict, session, out);
+}
+
+// The wait is over: the lists are taken at what they have said so far.
+void take_sum(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
+  if (!has(session, kAskingLists) || lists_have_spoken(session)) return;
+  session.score = event.score;
+  if (event.standing == Standing::kOpen) out.count(Counter::kListsPartial);
+  take_standing(config, admission::standing({.score = event.score}, config.dnsl), session, out);
+}
+
 void on_look(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
   LYCH_CHECK(session.phase == Phase::kLooking);
   if (event.kind == EventKind::kHangup) {
@@ -147,9 +205,11 @@ void on_look(const config::Config& config, Slot& session, const Event& event, Ac
     out.log(LogKind::kPregreet);
     if (config.greet.pregreet == config::Action::kIgnore) out.count(Counter::kPregreetIgnored);
   }
+  // Nobody is there any more to be judged by the lists after a hang-up.
+  if (has(session, kWaited) && !has(session, kHungUp)) take_sum(config, session, event, out);
   const Verdict verdict = judge(config, session);
-  if (has(session, kWaited) || verdict.decision != Decision::kPass) {
-    conclude(config, session, out);
+  if (has(session, kWaited) || is_settled(verdict)) {
+    conclude(verdict, session, out);
   } else {
     wait_in_silence(config, session, out);
   }
@@ -207,6 +267,9 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       break;
     case EventKind::kStop:
       on_stop(session, out);
+      break;
+    case EventKind::kScored:
+      on_scored(config, session, event, out);
       break;
     case EventKind::kTaken:
     case EventKind::kRelayEnded:

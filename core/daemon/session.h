@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/admission/score.h"
 #include "core/admission/verdict.h"
 #include "core/base/check.h"
 #include "core/base/counters.h"
@@ -31,11 +32,15 @@ enum class EventKind : uint8_t {
   kNoRoute,     // no route matches
   kRelayEnded,  // relay: both directions are done
   kStop,        // the gate stops: who has not been handed off is sent away
+  kScored,      // what the DNS lists say is final; the client may still be waiting
 };
 
 struct Event {
   EventKind kind;
-  std::string_view text;  // kTalk only; at most kLookBytes
+  std::string_view text = {};  // kTalk only; at most kLookBytes
+  // kScored and looks of a client that asks the lists: their sum now, and whether it is final.
+  int16_t score = 0;
+  admission::Standing standing = admission::Standing::kOpen;  // kScored: never kOpen
 };
 
 enum class ActionKind : uint8_t {
@@ -49,6 +54,10 @@ enum class ActionKind : uint8_t {
   kShut,     // shut our write side
   kRoute,    // choose a route and hand off
   kClose,    // the connection moves to the closing phases by itself
+  // Ask the DNS lists about the client. Always the last action: the answer may be there at once,
+  // as a kScored event.
+  kAskLists,
+  kDisarm,  // cancel the timer
 };
 
 struct Action {
@@ -60,7 +69,8 @@ struct Action {
   Tick deadline = 0;
 };
 
-// At most eight actions follow from one event.
+// At most ten actions follow from one event: a client that has spoken early, to no harm, and whose
+// lists have not all answered but said enough, is refused at the end of its wait.
 class ActionList {
  public:
   void log(LogKind kind) { push({.kind = ActionKind::kLog, .log = kind}); }
@@ -80,11 +90,12 @@ class ActionList {
     LYCH_CHECK(size_ < actions_.size());
     actions_[size_++] = action;
   }
-  std::array<Action, 8> actions_{};
+  std::array<Action, 10> actions_{};
   size_t size_ = 0;
 };
 
-// Moves the session on. Changes only the slot's phase and evidence.
+// Moves the session on. Changes only the slot's phase, evidence and score. Sets kAskingLists with
+// kAskLists and never clears it: that is done by whoever ends the inquiry.
 // REQUIRES: the slot is a client's and the event can happen in its phase.
 ActionList step(const config::Config& config, Slot& session, const Event& event, Tick now);
 

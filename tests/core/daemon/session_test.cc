@@ -3,11 +3,9 @@
 
 #include "core/daemon/session.h"
 
-#include <string>
-#include <vector>
-
-#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include "tests/core/daemon/session_words.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -32,65 +30,6 @@ struct Row {
   Policy reject = Policy::kEnforce;
 };
 
-std::string name_of(ActionKind kind) {
-  switch (kind) {
-    case ActionKind::kTease:
-      return "tease";
-    case ActionKind::kLook:
-      return "look";
-    case ActionKind::kDiscard:
-      return "discard";
-    case ActionKind::kShut:
-      return "shut";
-    case ActionKind::kRoute:
-      return "route";
-    case ActionKind::kClose:
-      return "close";
-    case ActionKind::kLog:
-    case ActionKind::kCount:
-    case ActionKind::kArm:
-    case ActionKind::kReply:
-      break;
-  }
-  return "?";
-}
-
-const char* name_of(LogKind kind) {
-  static constexpr const char* kNames[] = {
-      "CONNECT",      "ALLOWLISTED",    "DENYLISTED",       "PASS NEW",      "PREGREET",  "HANGUP",
-      "REJECT reply", "REJECT address", "REJECT screening", "REJECT server", "DISCONNECT"};
-  return kNames[static_cast<size_t>(kind)];
-}
-
-// Counters and log lines by their names, replies by their code, timers by list and time from start.
-std::string text_of(const ActionList& actions) {
-  std::string out;
-  for (const Action& action : actions) {
-    if (!out.empty()) out += ", ";
-    switch (action.kind) {
-      case ActionKind::kLog:
-        out += name_of(action.log);
-        break;
-      case ActionKind::kCount:
-        out += fmt::format("+{}", kCounterInfo[static_cast<size_t>(action.counter)].name);
-        break;
-      case ActionKind::kArm: {
-        const char* home = action.home == TimerHome::kEarlyLook   ? "early"
-                           : action.home == TimerHome::kGreetWait ? "greet"
-                                                                  : "linger";
-        out += fmt::format("{} at {}", home, action.deadline - kStarted);
-        break;
-      }
-      case ActionKind::kReply:
-        out += fmt::format("say {}", smtp::reply_text(action.reply).substr(0, 9));
-        break;
-      default:
-        out += name_of(action.kind);
-    }
-  }
-  return out;
-}
-
 void expect_row(const Row& row) {
   config::Config config;
   config.greet.wait = milliseconds(row.wait);
@@ -104,7 +43,7 @@ void expect_row(const Row& row) {
   slot.evidence = static_cast<uint16_t>(row.evidence);
   const Event event{row.event, row.event == EventKind::kTalk ? "EHLO" : ""};
   const ActionList actions = step(config, slot, event, kStarted + row.after);
-  EXPECT_EQ(text_of(actions), row.want) << row.what;
+  EXPECT_EQ(text_of(actions, kStarted), row.want) << row.what;
   EXPECT_EQ(kPhaseNames[static_cast<size_t>(slot.phase)],
             kPhaseNames[static_cast<size_t>(row.want_phase)])
       << row.what;
@@ -360,7 +299,6 @@ TEST(Session, Ends) {
   for (const Row& row : kEnds) expect_row(row);
 }
 
-// The tick wraps every 49 days; a wait that spans it is as long as any other.
 // A denylisted client that had sent its EHLO was closed with the bytes unread: the reset that
 // follows may overtake the 550.
 TEST(Session, LingersForWhoeverWasStillTalkingWhenRefused) {
@@ -373,6 +311,7 @@ TEST(Session, LingersForWhoeverWasStillTalkingWhenRefused) {
   EXPECT_EQ(actions.begin()->kind, ActionKind::kShut);
 }
 
+// The tick wraps every 49 days; a wait that spans it is as long as any other.
 TEST(Session, WaitsOverTheWrapOfTheTick) {
   config::Config config;
   config.greet.early_look = milliseconds(0);
