@@ -48,7 +48,7 @@ Result<Secret> Secret::create() {
 }
 
 void Secret::append(std::string_view text) {
-  LYCH_CHECK(size_ + text.size() <= kBytesMax);
+  LYCH_CHECK(text.size() <= kBytesMax && size_ + text.size() <= memory_.bytes().size());
   std::memcpy(memory_.bytes().data() + size_, text.data(), text.size());
   size_ += text.size();
 }

@@ -36,10 +36,17 @@ class Secret {
   static constexpr size_t kBytesMax = 1024;
 
   Secret() = default;
+  Secret(Secret&& other) noexcept
+      : memory_(std::move(other.memory_)), size_(std::exchange(other.size_, 0)) {}
+  Secret& operator=(Secret&& other) noexcept {
+    std::swap(memory_, other.memory_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
   // An empty secret with room for kBytesMax bytes.
   static Result<Secret> create();
 
-  // REQUIRES: size() + text.size() <= kBytesMax.
+  // REQUIRES: made by create(), and size() + text.size() <= kBytesMax.
   void append(std::string_view text);
   std::string_view reveal() const { return {memory_.bytes().data(), size_}; }
   // Where read(2) may put more bytes, so that they are nowhere else; then grow() by what came.

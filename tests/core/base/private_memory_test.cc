@@ -169,5 +169,15 @@ TEST(Secret, MovesWithItsBytes) {
   EXPECT_EQ(second.reveal().data(), data) << "no copy is left behind";
 }
 
+TEST(Secret, AMovedFromOneIsEmpty) {
+  auto made = Secret::create();
+  ASSERT_TRUE(made.has_value());
+  made->append("key");
+  const Secret moved = std::move(*made);
+  EXPECT_EQ(moved.reveal(), "key");
+  EXPECT_EQ(made->size(), 0U);  // NOLINT(bugprone-use-after-move): that is the question
+  EXPECT_TRUE(made->reveal().empty());
+}
+
 }  // namespace
 }  // namespace lychgate
