@@ -48,7 +48,7 @@ Result<Secret> Secret::create() {
 }
 
 void Secret::append(std::string_view text) {
-  LYCH_CHECK(text.size() <= kBytesMax && size_ + text.size() <= memory_.bytes().size());
+  LYCH_CHECK(!memory_.bytes().empty() && text.size() <= kBytesMax - size_);
   std::memcpy(memory_.bytes().data() + size_, text.data(), text.size());
   size_ += text.size();
 }
