@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <chrono>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -38,6 +38,10 @@ enum class PointAnswer : uint8_t {
   kTimedOut,
 };
 
+// Queries of all shards for a list since the day (UTC) began.
+uint64_t queries_today(const SharedLists& shared, std::span<const ShardCounters> shards,
+                       uint32_t list);
+
 struct ListWatchParts {
   const config::Dnsl& dnsl;
   std::span<const config::List> lists;
@@ -58,8 +62,46 @@ class ListWatch {
   // A line for the log: a list's state has changed, or a part of its budget is used up.
   std::optional<std::string> next_line();
   std::optional<Tick> next_wake() const;
-  // Every list has had a first outcome.
+  // Every list that is probed has been found up or disabled since this watch began.
   bool all_proven() const;
+
+ private:
+  // Counts of all shards for one list, of which only the growth matters.
+  struct Sums {
+    uint64_t errors = 0;
+    uint64_t lost = 0;  // failed or timed out
+    uint64_t answered = 0;
+  };
+  struct Watched {
+    dns::ListHealth health;
+    uint8_t points = 0;       // bits of those that are probed; none: trusted without a proof
+    uint8_t outstanding = 0;  // of these, not yet answered in this round
+    std::array<PointAnswer, kProbePoints> answers{};
+    Sums seen;  // a second ago
+    bool over_budget = false;
+    uint32_t budget_part_said = 0;  // percent
+  };
+
+  static std::optional<Tick> next_round(const Watched& watched);
+  uint32_t jitter();
+  void begin_round(uint32_t list);
+  void every_second(Tick now, WallTime wall);
+  bool enter_day(WallTime wall);
+  void look_at_budget(uint32_t list);
+  void suspect(uint32_t list, Tick now);
+  dns::ProbeOutcome outcome_of(uint32_t list) const;
+  void publish(uint32_t list, WallTime wall);
+  Sums sums_of(uint32_t list) const;
+
+  std::span<const config::List> lists_;
+  SharedLists& shared_;
+  std::span<const ShardCounters> counters_;
+  uint64_t random_;
+  std::vector<Watched> watched_;  // one a list
+  std::deque<Probe> probes_;      // at most one round of each list
+  std::deque<std::string> lines_;
+  Tick next_second_;
+  bool first_second_ = true;
 };
 
 }  // namespace lychgate::daemon
