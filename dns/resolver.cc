@@ -143,6 +143,7 @@ void Resolver::send(Tick now) {
     if (!send_one(queue_.head, packet(sent), now)) break;
     ++sent;
   }
+  if (queue_.head != kNoQuery) counters_.add(Counter::kDnsHeldBack);
   more_to_send_ = sent == kDnsSendsPerTurnMax && queue_.head != kNoQuery;
 }
 
@@ -193,6 +194,7 @@ std::optional<Outcome> Resolver::packet_came(const Completion& completion, Tick 
   const auto socket = static_cast<uint32_t>(completion.tag.slot);
   if (!completion.more) to_rearm_.push_back(socket);
   if (!completion.buffer) {
+    if (completion.result == -ENOBUFS) counters_.add(Counter::kDnsStarved);
     socket_failed(socket, -completion.result, now);
     return std::nullopt;
   }

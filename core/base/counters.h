@@ -65,7 +65,10 @@ namespace lychgate {
   X(kDnsSendFailed, "dns_send_failed", "questions that the kernel did not take")              \
   X(kDnsTcp, "dns_tcp", "questions asked again over TCP")                                     \
   X(kDnsTcpFull, "dns_tcp_full", "of these, failed because too many were")                    \
-  X(kDnsServerDown, "dns_server_down", "times a server was no longer asked first")
+  X(kDnsServerDown, "dns_server_down", "times a server was no longer asked first")            \
+  X(kDnsHeldBack, "dns_held_back", "turns that left questions queued: windows or turn full")  \
+  X(kDnsStarved, "dns_starved", "receives that found no packet buffer")                       \
+  X(kRepliesUnnamed, "replies_unnamed", "refusals that name no list: too many being sent")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,

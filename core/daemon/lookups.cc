@@ -40,6 +40,8 @@ InquiryId id_of(uint64_t cookie) {
 static_assert(uint64_t{kSlotsMax} + kDnsCacheMax <= uint64_t{1} << kIndexBits);
 
 constexpr Tick kMsPerSecond = 1000;
+// How often the boards are looked at while clients wait for the first proof of a list.
+constexpr Tick kUnprovenLookMs = 50;
 
 bool is_error(Meaning meaning) {
   return meaning == Meaning::kError || meaning == Meaning::kOverQuota || meaning == Meaning::kDead;
@@ -366,10 +368,12 @@ std::optional<uint32_t> Lookups::next_decided() {
 // A list that has become up counts from now on, a disabled one no longer: either may decide.
 void Lookups::look_at_boards() {
   version_ = shared_.version.load(std::memory_order_relaxed);
+  unproven_ = false;
   for (uint32_t i = 0; i < lists_.size(); ++i) {
     const ListBoard& board = shared_.boards[i];
     views_[i] = {static_cast<ListState>(board.state.load(std::memory_order_relaxed)),
                  board.epoch.load(std::memory_order_relaxed)};
+    unproven_ |= views_[i].state == ListState::kUnproven;
   }
   for (uint32_t record = inquiries_.first_awaited(); record != InquiryId::kNoRecord;
        record = inquiries_.next_awaited(record)) {
@@ -403,10 +407,13 @@ std::optional<std::string> Lookups::next_line() {
 
 std::optional<Tick> Lookups::next_wake(Tick now) const {
   std::optional<Tick> wake = resolver_->next_wake(now);
-  if (!decided_.empty()) wake = now;
-  if (!watch_) return wake;
-  const auto watching = watch_->next_wake();
-  if (watching && (!wake || tick_reached(*wake, *watching))) wake = watching;
+  const auto consider = [&wake](std::optional<Tick> at) {
+    if (at && (!wake || tick_reached(*wake, *at))) wake = at;
+  };
+  if (!decided_.empty() || !reasons_wanted_.empty()) consider(now);
+  // The watch of another process wakes nobody here.
+  if (unproven_ && inquiries_.waiting() > 0) consider(now + kUnprovenLookMs);
+  if (watch_) consider(watch_->next_wake());
   return wake;
 }
 

@@ -126,6 +126,7 @@ class Lookups {
   std::optional<ListWatch> watch_;
   std::array<View, kListsMax> views_{};
   uint32_t version_ = 0;
+  bool unproven_ = false;    // some list is
   std::vector<Note> notes_;  // one a record
   std::vector<Reason> reasons_;
   uint16_t next_reason_ = 0;

@@ -58,6 +58,7 @@ void Shard::reply(uint32_t index, smtp::ReplyId id, Tick now) {
     const auto room = written_.lend();
     const std::string_view reason = lookups_->reason(index);
     if (config_.dnsl.reason && reason.empty()) counters_.add(Counter::kListsReasonless);
+    if (!room) counters_.add(Counter::kRepliesUnnamed);
     if (room) {
       slot.transfer = *room;
       const smtp::ListedReply words{.client = slot.address,
