@@ -245,15 +245,15 @@ std::optional<Outcome> Resolver::read(Seat seat, std::span<const char> message, 
   return server_failed(index, now);
 }
 
-// A server has said that it cannot: the next one may. While an attempt elsewhere is under way, or
-// queued, that one decides.
+// A server has said that it cannot, or its stream has failed: the next one may. While an attempt
+// elsewhere is under way that one decides, or its end brings the next; a stream has no such end.
 std::optional<Outcome> Resolver::server_failed(uint32_t index, Tick now) {
   Query& query = queries_[index];
-  if (query.live != 0 || query.state == State::kQueued) return std::nullopt;
   const bool untried = std::popcount(query.tried) < static_cast<int>(servers_.count());
-  if (query.attempts == kDnsAttemptsMax || !untried) {
-    return finish(index, OutcomeKind::kFailed, now);
-  }
+  const bool may_retry = query.attempts < kDnsAttemptsMax && untried;
+  if (query.state == State::kQueued) return std::nullopt;
+  if (query.live != 0 && (query.state == State::kSent || !may_retry)) return std::nullopt;
+  if (!may_retry) return finish(index, OutcomeKind::kFailed, now);
   if (query.state == State::kSent) unlink(turn_list(query), index, &Query::turn);
   enqueue(index);
   return std::nullopt;

@@ -48,7 +48,9 @@ std::optional<uint32_t> Servers::pick(uint32_t tried, uint64_t random, Tick now)
     Server& server = servers_[index];
     if (server.open >= server.window) continue;
     if (server.down && !all_down) {
-      if (!tick_reached(now, server.retry_at)) continue;
+      // Not with a question that it was asked already: another server may know.
+      const bool tried_it = (tried & 1u << index) != 0;
+      if (tried_it || !tick_reached(now, server.retry_at)) continue;
       server.retry_after = std::min(server.retry_after * 2, kServerRetryMaxMs);
       server.retry_at = now + server.retry_after;
       return index;
@@ -131,7 +133,8 @@ void Servers::refused(uint32_t socket, Tick now) {
 }
 
 void Servers::went_silent(Server& server, uint32_t attempts, Tick now) {
-  if (tick_reached(now, server.shrunk_at + kShrinkPauseMs)) {
+  // As a span, since the last time may be any number of days ago.
+  if (now - server.shrunk_at >= kShrinkPauseMs) {
     server.shrunk_at = now;
     server.window = std::max(server.window / 2, std::min(kDnsWindowMin, window_max_));
   }

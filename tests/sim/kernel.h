@@ -56,7 +56,7 @@ class PacketFar {
 struct PacketSocket {
   PacketFar* far = nullptr;
   std::deque<std::string> queue;  // arrived, not yet in a buffer of the gate
-  size_t queue_max = 256;         // more are thrown away, as the kernel does
+  size_t queue_max = 0;           // more are thrown away, as the kernel does
   std::optional<ring::OpTag> receive;
   int error = 0;  // that an ICMP message has brought, told once
   bool wake_pending = false;

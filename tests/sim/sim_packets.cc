@@ -10,10 +10,10 @@
 
 namespace lychgate::sim {
 
-int SimReactor::make_packet_socket(PacketFar& far) {
+int SimReactor::make_packet_socket(PacketFar& far, size_t queue_max) {
   auto socket = std::make_shared<PacketSocket>();
   socket->far = &far;
-  socket->queue_max = random_.pick<size_t>({4, 64, 256});
+  socket->queue_max = queue_max;
   return add_file(std::move(socket));
 }
 
@@ -30,6 +30,7 @@ void SimReactor::give_back_packet(uint16_t id) {
   LYCH_CHECK(id < packet_out_.size());
   if (!packet_out_[id]) violation(fmt::format("packet buffer {} is given back twice", id));
   packet_out_[id] = false;
+  --packets_held_;
   // Whoever still reads it shall read nonsense.
   std::fill_n(packet_memory_.begin() + static_cast<ptrdiff_t>(size_t{id} * kPacketBufferBytes),
               kPacketBufferBytes, '\x5a');

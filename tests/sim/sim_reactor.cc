@@ -222,8 +222,9 @@ std::span<const ring::Completion> SimReactor::reap() {
     const Posted& posted = posted_.front();
     const ring::Completion& completion = posted.completion;
     if (posted.send_buffer >= 0) --buffer_sends_[static_cast<size_t>(posted.send_buffer)];
-    const bool relayed = completion.tag.operation() != Op::kDnsReceive;
-    if (completion.buffer && relayed) --buffers_seen_free_;
+    const bool is_packet = completion.tag.operation() == Op::kDnsReceive;
+    if (completion.buffer && is_packet) ++packets_held_;
+    if (completion.buffer && !is_packet) --buffers_seen_free_;
     if (!completion.more && counts_for_slot(completion.tag)) --unsettled_[completion.tag.slot];
     ready_.push_back(completion);
     posted_.pop_front();

@@ -25,7 +25,7 @@ struct KernelOptions {
   uint32_t slots = kSlotsMin;
   uint32_t buffers = kRelayBuffers;
   uint32_t packets = kPacketBuffers;
-  Faults faults;
+  Faults faults{};
 };
 
 class SimReactor : public ring::Reactor {
@@ -75,7 +75,8 @@ class SimReactor : public ring::Reactor {
   int listen(uint32_t backlog);
   int make_control();
   int make_log();
-  int make_packet_socket(PacketFar& far);
+  // queue_max: datagrams that it holds until a buffer takes them.
+  int make_packet_socket(PacketFar& far, size_t queue_max);
   // A connection is ready to be accepted; false when the queue is full.
   bool arrive(int listener, const SocketPtr& socket);
   void serve(const SocketAddress& address, Server& server);
@@ -103,6 +104,8 @@ class SimReactor : public ring::Reactor {
   bool is_open(uint32_t slot) const { return table_[slot] != nullptr; }
   uint32_t unsettled(uint32_t slot) const { return unsettled_[slot]; }
   bool all_buffers_back() const { return kernel_buffers_.size() == buffer_count_; }
+  // Packet buffers that the gate has taken and not given back.
+  uint32_t packets_held() const { return packets_held_; }
   bool all_packets_back() const { return kernel_packets_.size() == packet_out_.size(); }
   uint32_t waiting_clients() const;  // in the queues of listeners
   uint32_t real_sockets() const;     // real descriptors of sockets
@@ -214,6 +217,7 @@ class SimReactor : public ring::Reactor {
   std::vector<char> packet_memory_;
   std::deque<uint16_t> kernel_packets_;
   std::vector<bool> packet_out_;
+  uint32_t packets_held_ = 0;
 
   uint32_t pipes_made_ = 0;
   uint64_t relayed_bytes_ = 0;

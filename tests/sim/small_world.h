@@ -20,8 +20,9 @@ class Stranger : public Far {
 
 class SmallWorld {
  public:
-  explicit SmallWorld(const KernelOptions& options = {})
-      : reactor(agenda, random, options),
+  explicit SmallWorld(const KernelOptions& options = {}, uint64_t seed = 1)
+      : random(seed),
+        reactor(agenda, random, options),
         slots(std::move(*SlotTable::create(options.slots, {1, 2}))),
         counters(std::move(*SharedCounters::create(2))),
         timers(slots, 0),
@@ -56,7 +57,7 @@ class SmallWorld {
   }
 
   Agenda agenda;
-  Random random{1};
+  Random random;
   SimReactor reactor;
   SlotTable slots;
   SharedCounters counters;
