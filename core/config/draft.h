@@ -3,30 +3,15 @@
 
 #pragma once
 
-#include <compare>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "core/config/config.h"
+#include "core/config/findings.h"
 
 namespace lychgate::config {
-
-// A place in the sources; sorts in reading order. Line 0 is the source as a whole.
-struct Spot {
-  uint32_t source = 0;
-  uint32_t line = 0;
-  uint32_t column = 0;
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 takes the 0 behind <=> for a pointer.
-  auto operator<=>(const Spot&) const = default;
-};
-
-struct Finding {
-  Spot spot;
-  std::string text;
-};
 
 // Where each key that was given stands: "greet.wait", "pool[0]", "pool[0].name".
 using Spots = std::map<std::string, Spot, std::less<>>;

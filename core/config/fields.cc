@@ -29,14 +29,19 @@ struct FieldReader {
     complaints.push_back({where.at, fmt::format("{}: {}", key.name, what)});
   }
 
+  std::string shown(std::string text) const {
+    return key.may_hold_key() ? hide_keys(text) : std::move(text);
+  }
+
   bool is(NodeKind kind) {
     if (node.kind == kind) return true;
-    complain(node, fmt::format("found {}, expected {}", describe(node), type_example(key.type)));
+    complain(node,
+             fmt::format("found {}, expected {}", shown(describe(node)), type_example(key.type)));
     return false;
   }
 
   bool in_range(int64_t value, std::string_view shown) {
-    if (key.range.max == 0 || (key.range.min <= value && value <= key.range.max)) return true;
+    if (!key.range.is_given() || (key.range.min <= value && value <= key.range.max)) return true;
     complain(node, fmt::format("{}, expected {}", shown, range_text(key)));
     return false;
   }
@@ -45,17 +50,17 @@ struct FieldReader {
   template <typename T>
   std::optional<T> value(const Node& item, Parsed<T> (*parse)(std::string_view)) {
     if (item.kind != NodeKind::kString) {
-      complain(item, fmt::format("found {}, expected a string: {}", describe(item),
+      complain(item, fmt::format("found {}, expected a string: {}", shown(describe(item)),
                                  type_example(key.type)));
       return std::nullopt;
     }
     if (has_control_character(item.text)) {
-      complain(item, fmt::format("{} has a control character", toml_quoted(item.text)));
+      complain(item, fmt::format("{} has a control character", shown(toml_quoted(item.text))));
       return std::nullopt;
     }
     Parsed<T> parsed = parse(item.text);
     if (parsed) return std::move(*parsed);
-    complain(item, fmt::format("{}: {}", toml_quoted(item.text), parsed.error()));
+    complain(item, fmt::format("{}: {}", shown(toml_quoted(item.text)), parsed.error()));
     return std::nullopt;
   }
 
@@ -76,12 +81,17 @@ struct FieldReader {
     }
   }
 
-  void operator()(uint32_t& field) {
+  template <typename T>
+  void integer(T& field) {
     if (!is(NodeKind::kInteger)) return;
     if (in_range(node.integer, fmt::format("is {}", node.integer))) {
-      field = static_cast<uint32_t>(node.integer);
+      field = static_cast<T>(node.integer);
     }
   }
+
+  void operator()(uint32_t& field) { integer(field); }
+  void operator()(int32_t& field) { integer(field); }
+  void operator()(std::optional<int32_t>& field) { integer(field.emplace()); }
 
   void operator()(milliseconds& field) {
     if (node.kind == NodeKind::kInteger) {
@@ -94,6 +104,9 @@ struct FieldReader {
     if (parsed && in_range(parsed->count(), "is " + node.text)) field = *parsed;
   }
 
+  void operator()(bool& field) {
+    if (is(NodeKind::kBoolean)) field = node.boolean;
+  }
   void operator()(std::optional<bool>& field) {
     if (is(NodeKind::kBoolean)) field = node.boolean;
   }
@@ -103,6 +116,8 @@ struct FieldReader {
   void operator()(Endpoint& field) { scalar(field, parse_listen_address); }
   void operator()(std::vector<Backend>& field) { list(field, parse_backend); }
   void operator()(std::vector<Network>& field) { list(field, parse_network); }
+  void operator()(std::vector<Endpoint>& field) { list(field, parse_dns_server); }
+  void operator()(std::vector<Site>& field) { list(field, parse_site_entry); }
 
   void operator()(Log& field) {
     Log parsed;
@@ -122,13 +137,15 @@ struct FieldReader {
     }
     if (field.empty()) return;
     if (const auto objection = object_to(field)) {
-      complain(node, fmt::format("{}: {}", toml_quoted(field), *objection));
+      complain(node, fmt::format("{}: {}", shown(toml_quoted(field)), *objection));
     }
   }
 
   Objection object_to(std::string_view text) const {
     if (key.type == Type::kBanner) return object_to_banner(text);
     if (key.type == Type::kPath) return object_to_path(text);
+    if (key.type == Type::kSecretName) return object_to_secret_name(text);
+    if (key.type == Type::kCredential) return object_to_credential(text);
     return object_to_name(text);
   }
 
@@ -168,7 +185,12 @@ struct FieldPrinter {
   }
 
   std::string operator()(uint32_t field) const { return fmt::format("{}", field); }
+  std::string operator()(int32_t field) const { return fmt::format("{}", field); }
+  std::string operator()(std::optional<int32_t> field) const {
+    return field ? fmt::format("{}", *field) : "";
+  }
   std::string operator()(milliseconds field) const { return toml_quoted(duration_text(field)); }
+  std::string operator()(bool field) const { return fmt::format("{}", field); }
   std::string operator()(std::optional<bool> field) const {
     return field ? fmt::format("{}", *field) : "";
   }
@@ -182,6 +204,12 @@ struct FieldPrinter {
   }
   std::string operator()(const std::vector<Network>& field) const {
     return list(field, [](const Network& network) { return network.text(); });
+  }
+  std::string operator()(const std::vector<Endpoint>& field) const {
+    return list(field, endpoint_text);
+  }
+  std::string operator()(const std::vector<Site>& field) const {
+    return list(field, [](const Site& site) { return site.text; });
   }
   std::string operator()(std::optional<uint32_t> field) const {
     return field ? toml_quoted(config.listens[*field].name) : "";

@@ -29,6 +29,15 @@ constexpr Range kBannerBytes{0, 400};
 // Networks of one route are tried one after another; longer lists belong into the access list.
 constexpr Range kNetworkEntries{1, 1024};
 
+// A $name stands for one label of a domain.
+constexpr Range kSecretNameBytes{1, 63};
+// A credential is a file name.
+constexpr Range kCredentialBytes{0, 255};
+constexpr Range kServerEntries{0, kDnsServersMax};
+constexpr Range kSiteEntries{0, kSitesMax};
+// The score of a client is kept in 16 bits.
+constexpr int64_t kScoreMax = 32767;
+
 // Every slot of every shard.
 constexpr int64_t kHeldMax = int64_t{kShardsMax} * kSlotsMax;
 
@@ -87,6 +96,51 @@ const Key kKeys[] = {
     {"greet.pregreet", Type::kAction, "", kNoRange, "\"enforce\"",
      "What happens to a client that speaks before the greeting.", LYCHGATE_FIELD(greet.pregreet)},
 
+    {"dns.servers", Type::kServers, "", kServerEntries, "(those of `/etc/resolv.conf`)",
+     "Resolvers to ask; a port other than 53 is written behind.", LYCHGATE_FIELD(dns.servers)},
+    {"dns.timeout", Type::kDuration, "", within(100, 30 * kSecond), "\"2s\"",
+     "How long one question may take, retries included.", LYCHGATE_FIELD(dns.timeout)},
+    {"dns.in_flight", Type::kInteger, "questions", within(100, 1'000'000), "100000",
+     "Questions of one shard, asked or queued; one more and the oldest is given up.",
+     LYCHGATE_FIELD(dns.in_flight)},
+    {"dns.sockets", Type::kInteger, "sockets", within(1, kDnsSocketsPerServerMax), "4",
+     "UDP sockets to each server: each has a port of its own, which a forger must guess.",
+     LYCHGATE_FIELD(dns.sockets)},
+    {"dns.cache", Type::kInteger, "addresses", within(0, 10'000'000), "65536",
+     "Addresses whose answers one shard keeps after the client has gone.",
+     LYCHGATE_FIELD(dns.cache)},
+    {"dns.mix_case", Type::kBoolean, "", kNoRange, "false",
+     "Random upper and lower case in questions: a forger must guess it too. Not every server "
+     "repeats it as it should.",
+     LYCHGATE_FIELD(dns.mix_case)},
+
+    {"dnsl.sites", Type::kSites, "", kSiteEntries, "(none)",
+     "The lists to ask about each unknown client; none: no lookups.", LYCHGATE_FIELD(dnsl.sites)},
+    {"dnsl.threshold", Type::kInteger, "points", within(1, kScoreMax), "8",
+     "A client with a score of this or more fails.", LYCHGATE_FIELD(dnsl.threshold)},
+    {"dnsl.allow_threshold", Type::kInteger, "points", within(-kScoreMax, 0), "-4",
+     "A client with a score of this or less skips the rest of the wait; 0: nobody does.",
+     LYCHGATE_FIELD(dnsl.allow_threshold)},
+    {"dnsl.action", Type::kAction, "", kNoRange, "\"enforce\"",
+     "What happens to a client that fails.", LYCHGATE_FIELD(dnsl.action)},
+    {"dnsl.reason", Type::kBoolean, "", kNoRange, "false",
+     "Ask the list for its reason (a TXT record) and tell it to the refused client.",
+     LYCHGATE_FIELD(dnsl.reason)},
+    {"dnsl.catalogue", Type::kPath, "", kPathBytes, "\"\"",
+     "A file in place of the built-in catalogue of lists; empty: the built-in one. Either way "
+     "`catalogue.d/*.toml` next to the configuration file replaces or adds single lists.",
+     LYCHGATE_FIELD(dnsl.catalogue)},
+    {"dnsl.probe_interval", Type::kDuration, "", within(kSecond, kHour), "\"1m\"",
+     "How often each list is tried with its test points.", LYCHGATE_FIELD(dnsl.probe_interval)},
+
+    {"secret[].name", Type::kSecretName, "", kSecretNameBytes, "(required)",
+     "What sites call this key: a label `$name`.", LYCHGATE_FIELD(secrets[i].name)},
+    {"secret[].file", Type::kPath, "", kPathBytes, "\"\"", "The file that holds the key.",
+     LYCHGATE_FIELD(secrets[i].file)},
+    {"secret[].credential", Type::kCredential, "", kCredentialBytes, "\"\"",
+     "Instead of a file: the name of a systemd credential (`LoadCredential=`) that holds the key.",
+     LYCHGATE_FIELD(secrets[i].credential)},
+
     {"pool[].name", Type::kName, "", kNameBytes, "(required)",
      "What routes, fallbacks, logs and `status` call this pool.", LYCHGATE_FIELD(pools[i].name)},
     {"pool[].backends", Type::kBackends, "", within(1, kBackendsPerPoolMax), "(required)",
@@ -122,6 +176,9 @@ const Key kKeys[] = {
     {"route[].when.listener", Type::kListener, "", kNameBytes, "(none)",
      "The client came in through the listener of this name.",
      LYCHGATE_FIELD(routes[i].when.listener)},
+    {"route[].when.max_score", Type::kInteger, "points", within(-kScoreMax, kScoreMax), "(none)",
+     "The client's score from DNS lists is this or less.",
+     LYCHGATE_FIELD(routes[i].when.max_score)},
 
     {"relay.idle_timeout", Type::kDuration, "", within(kSecond, 24 * kHour), "\"15m\"",
      "A relay in which no byte moved for this long, in either direction, is ended.",
@@ -145,6 +202,12 @@ const Section kSections[] = {
     {"limits", "How many clients at once; one too many hears 421."},
     {"access", "Clients that are known to be good or bad by their address."},
     {"greet", "The silent wait before the greeting."},
+    {"dns", "How the DNS servers are asked."},
+    {"dnsl", "DNS lists: see `docs/dnsl.md`."},
+    {"secret[]",
+     "Keys of paid lists. They are read at start and never printed; exactly one of `file` and "
+     "`credential` says where from.",
+     [](const Config& c) { return c.secrets.size(); }, [](Config& c) { c.secrets.emplace_back(); }},
     {"pool[]", "Mail servers that are alike; without any, approved clients hear 421.",
      [](const Config& c) { return c.pools.size(); }, [](Config& c) { c.pools.emplace_back(); }},
     {"route[]",
@@ -157,7 +220,6 @@ const Section kSections[] = {
 };
 
 const RefusedKey kRefusedKeys[] = {
-    {"route[].when.max_score", "needs the score of DNS lists, which this version does not ask"},
     {"route[].when.min_passes", "needs a record of passed tests, which this version does not keep"},
     {"route[].when.overload", "needs overload levels, which this version does not measure"},
 };
@@ -181,8 +243,13 @@ constexpr TypeWords kTypeWords[] = {
     {Type::kBackends, "list of backends", "a list of backends such as [\"pass:/path\"]"},
     {Type::kNetworks, "list of networks", "a list of networks such as [\"192.0.2.0/24\"]"},
     {Type::kListener, "listener's name", "the name of a listener in quotes"},
+    {Type::kServers, "list of addresses",
+     "a list of addresses such as [\"192.0.2.53\", \"[2001:db8::53]:5353\"]"},
+    {Type::kSites, "list of sites", "a list of sites such as [\"bl.spamcop.net*3\"]"},
+    {Type::kSecretName, "name of a secret", "letters, digits, \"_\" and \"-\" in quotes"},
+    {Type::kCredential, "file name", "a file name in quotes"},
 };
-static_assert(std::size(kTypeWords) == static_cast<size_t>(Type::kListener) + 1);
+static_assert(std::size(kTypeWords) == static_cast<size_t>(Type::kCredential) + 1);
 
 // Levenshtein's distance with one row of the matrix.
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -268,13 +335,15 @@ std::string_view type_example(Type type) {
 }
 
 std::string range_text(const Key& key) {
-  if (key.range.max == 0) return "";
+  if (!key.range.is_given()) return "";
   if (key.type == Type::kDuration) {
     return fmt::format("{} to {}", duration_text(milliseconds(key.range.min)),
                        duration_text(milliseconds(key.range.max)));
   }
   std::string_view unit = key.unit;
-  if (key.type == Type::kBackends || key.type == Type::kNetworks) unit = "entries";
+  const bool is_list = key.type == Type::kBackends || key.type == Type::kNetworks ||
+                       key.type == Type::kServers || key.type == Type::kSites;
+  if (is_list) unit = "entries";
   if (key.type != Type::kInteger && unit.empty()) unit = "bytes";
   return fmt::format("{} to {} {}", key.range.min, key.range.max, unit);
 }

@@ -33,21 +33,30 @@ enum class Type : uint8_t {
   kBackends,
   kNetworks,
   kListener,
+  kServers,
+  kSites,
+  kSecretName,
+  kCredential,
 };
 
 // Inclusive. Integers as they are, durations in ms, strings in bytes, lists in entries.
 struct Range {
   int64_t min = 0;
-  int64_t max = 0;  // 0: the type alone says what is allowed
+  int64_t max = 0;
+
+  // Both 0: the type alone says what is allowed.
+  bool is_given() const { return min != 0 || max != 0; }
 };
 
-// Names the field; the index chooses the listener, pool or route and is ignored elsewhere.
+// Names the field; the index chooses the entry of an array of tables and is ignored elsewhere.
 template <typename T>
 using FieldOf = T& (*)(Config&, size_t index);
-using Field = std::variant<FieldOf<uint32_t>, FieldOf<milliseconds>, FieldOf<std::optional<bool>>,
+using Field = std::variant<FieldOf<uint32_t>, FieldOf<int32_t>, FieldOf<std::optional<int32_t>>,
+                           FieldOf<milliseconds>, FieldOf<bool>, FieldOf<std::optional<bool>>,
                            FieldOf<Action>, FieldOf<ProxyHeader>, FieldOf<Log>, FieldOf<Endpoint>,
                            FieldOf<std::string>, FieldOf<std::vector<Backend>>,
-                           FieldOf<std::vector<Network>>, FieldOf<std::optional<uint32_t>>>;
+                           FieldOf<std::vector<Network>>, FieldOf<std::vector<Endpoint>>,
+                           FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>>;
 
 struct Key {
   std::string_view name;  // dotted; "pool[].wait" is `wait` of each [[pool]]
@@ -60,6 +69,9 @@ struct Key {
 
   bool required() const { return standard == "(required)"; }
   bool has_standard() const { return !standard.starts_with('('); }
+  // True where an operator may write a key of a list by mistake: what is wrong there is told with
+  // such a key hidden.
+  bool may_hold_key() const { return name.starts_with("dnsl.") || name.starts_with("secret[]"); }
   // "greet", "pool[]", or empty for a key at the top of the file.
   std::string_view section() const;
   // What follows the section: "wait", "when.networks".

@@ -2,7 +2,6 @@
 
 #include "core/config/reader.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
@@ -127,8 +126,8 @@ void Reader::visit(const Node& child, const Scope& here) {
 
 void Reader::visit_table(const Node& child, const Scope& here) {
   if (child.kind != NodeKind::kTable) {
-    complain(child.at,
-             fmt::format("{}: found {}, expected a table of keys", here.name, describe(child)));
+    complain(child.at, fmt::format("{}: found {}, expected a table of keys", here.name,
+                                   hide_keys(describe(child))));
     return;
   }
   walk(child, {here.name + ".", here.path + ".", here.index});
@@ -137,7 +136,7 @@ void Reader::visit_table(const Node& child, const Scope& here) {
 void Reader::visit_list(const Node& child, const Scope& here, const Section& section) {
   const auto refuse = [&](const Node& node) {
     complain(node.at, fmt::format("{}: found {}, expected [[{}]] entries", here.name,
-                                  describe(node), here.name));
+                                  hide_keys(describe(node)), here.name));
   };
   if (child.kind != NodeKind::kList) return refuse(child);
   for (const Node& entry : child.children) {
@@ -185,20 +184,6 @@ void Reader::take(const std::vector<Complaint>& complaints, uint32_t source) {
 
 void Reader::complain(Position at, std::string text) {
   draft_.errors.push_back({spot(at), std::move(text)});
-}
-
-std::vector<Problem> to_problems(std::vector<Finding> findings, std::span<const Source> sources) {
-  std::stable_sort(findings.begin(), findings.end(),
-                   [](const Finding& a, const Finding& b) { return a.spot < b.spot; });
-  std::vector<Problem> problems;
-  for (Finding& finding : findings) {
-    const Spot& spot = finding.spot;
-    std::string place;
-    if (spot.source < sources.size()) place = sources[spot.source].name;
-    if (spot.line != 0) place += fmt::format(":{}:{}", spot.line, spot.column);
-    problems.push_back({std::move(place), std::move(finding.text)});
-  }
-  return problems;
 }
 
 }  // namespace

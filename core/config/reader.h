@@ -49,8 +49,8 @@ struct Loaded {
   std::vector<Problem> warnings;
 };
 
-// A later source overrides single values of an earlier one; [[listen]], [[pool]] and [[route]]
-// add up. The errors are in reading order; there is at least one.
+// A later source overrides single values of an earlier one; [[listen]], [[secret]], [[pool]] and
+// [[route]] add up. The errors are in reading order; there is at least one.
 tl::expected<Loaded, std::vector<Problem>> parse(std::span<const Source> sources,
                                                  const Defaults& defaults);
 

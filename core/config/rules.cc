@@ -50,7 +50,9 @@ bool check_counts(Draft& draft) {
   const bool listens = fits(draft, "listen", config.listens.size(), kListenersMax);
   const bool pools = fits(draft, "pool", config.pools.size(), kPoolsMax);
   const bool routes = fits(draft, "route", config.routes.size(), kRoutesMax);
-  return listens && pools && routes;
+  // Each list takes one key at most, as a rule.
+  const bool secrets = fits(draft, "secret", config.secrets.size(), kListsMax);
+  return listens && pools && routes && secrets;
 }
 
 // A listener without a name of its own is called by its address.
@@ -98,6 +100,35 @@ void check_greet(Draft& draft) {
   complain(draft, "greet.early_look",
            fmt::format("greet.early_look: is {}, expected less than greet.wait ({})",
                        duration_text(greet.early_look), duration_text(greet.wait)));
+}
+
+// Lists are asked while the client waits: without a wait no answer could ever count.
+void check_lists(Draft& draft) {
+  const Config& config = draft.config;
+  if (config.dnsl.sites.empty() || config.greet.wait.count() != 0) return;
+  complain(draft, "dnsl.sites",
+           "dnsl.sites: no list could answer in time with greet.wait = \"0s\", expected a wait "
+           "such as \"6s\"");
+}
+
+void check_secrets(Draft& draft) {
+  const auto& secrets = draft.config.secrets;
+  for (size_t i = 0; i < secrets.size(); ++i) {
+    const std::string path = fmt::format("secret[{}]", i);
+    if (secrets[i].file.empty() == secrets[i].credential.empty()) {
+      complain(draft, path,
+               fmt::format("[[secret]] with {}, expected exactly one of file and credential",
+                           secrets[i].file.empty() ? "neither" : "both"));
+    }
+    const bool twice = std::any_of(secrets.begin(), secrets.begin() + static_cast<ptrdiff_t>(i),
+                                   [&](const SecretSource& other) {
+                                     return other.name == secrets[i].name && !other.name.empty();
+                                   });
+    if (!twice) continue;
+    complain(draft, path + ".name",
+             fmt::format("a secret called {} already exists, expected each name once",
+                         hide_keys(toml_quoted(secrets[i].name))));
+  }
 }
 
 std::optional<uint32_t> find_pool(const Config& config, std::string_view name) {
@@ -183,8 +214,32 @@ void check_routes(Draft& draft) {
            "is never reached: the route before it has no condition, expected that one last");
 }
 
+bool is_named(const SecretSource& secret, const std::vector<Site>& sites) {
+  // With dots around it a whole label is found at either end of a domain too.
+  const std::string label = fmt::format(".${}.", secret.name);
+  return std::any_of(sites.begin(), sites.end(), [&](const Site& site) {
+    return fmt::format(".{}.", site.domain).find(label) != std::string::npos;
+  });
+}
+
+void give_list_warnings(Draft& draft) {
+  const Config& config = draft.config;
+  for (size_t i = 0; i < config.secrets.size(); ++i) {
+    if (is_named(config.secrets[i], config.dnsl.sites)) continue;
+    warn(draft, fmt::format("secret[{}]", i),
+         fmt::format("no site names this secret: write ${} as a label of one",
+                     config.secrets[i].name));
+  }
+  for (size_t i = 0; i < config.routes.size(); ++i) {
+    if (!config.routes[i].when.max_score || !config.dnsl.sites.empty()) continue;
+    warn(draft, fmt::format("route[{}].when.max_score", i),
+         "no lists are asked (dnsl.sites is empty): every client's score is 0");
+  }
+}
+
 void give_warnings(Draft& draft) {
   const Config& config = draft.config;
+  give_list_warnings(draft);
   if (config.pools.empty()) {
     warn(draft, "", "no [[pool]]: approved clients will hear 421");
     return;
@@ -199,6 +254,8 @@ void give_warnings(Draft& draft) {
 void apply_rules(Draft& draft) {
   check_greet(draft);
   if (!check_counts(draft)) return;
+  check_lists(draft);
+  check_secrets(draft);
   check_listens(draft);
   check_pool_names(draft);
   check_fallbacks(draft);

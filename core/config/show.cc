@@ -19,14 +19,16 @@ constexpr std::string_view kManualTop =
 
 One TOML file, `/etc/lychgate/lychgate.toml` unless `--config` names another, then the files
 `conf.d/*.toml` next to it in the order of their names. A later file overrides single values;
-`[[listen]]`, `[[pool]]` and `[[route]]` entries add up. With no file at all the gate listens on
-127.0.0.1:2525 with the defaults below. `lychgate check` reports all errors at once, `lychgate show`
-prints the effective configuration and where each value comes from.
+`[[listen]]`, `[[secret]]`, `[[pool]]` and `[[route]]` entries add up. With no file at all the gate
+listens on 127.0.0.1:2525 with the defaults below. `lychgate check` reports all errors at once,
+`lychgate show` prints the effective configuration and where each value comes from.
 
 - A *duration* is a string with its unit: `"500ms"`, `"6s"`, `"5m"`, `"1h"`, `"1d"`.
 - A *backend* is `"pass:/path"` (a Postfix `pass` service), `"unix:/path"` or `"tcp:ADDRESS:PORT"`
   (`"tcp:[IPv6]:PORT"`), each with an optional weight of 1 to 1000: `"tcp:192.0.2.7:25*3"`.
   Addresses are literals; names are not looked up.
+- A *site* is `"DOMAIN=PATTERN*WEIGHT"` as in postscreen, pattern and weight optional:
+  `"zen.spamhaus.org=127.0.0.[2..11]*8"`; see [dnsl.md](dnsl.md#sites).
 - An *action* is `"ignore"` (counted and logged, the client goes on), `"enforce"` (refused with 550)
   or `"drop"` (521 and closed).
 )";

@@ -46,5 +46,9 @@ struct SiteProblem {
 tl::expected<Site, SiteProblem> parse_site(std::string_view text);
 // The pattern language alone, for the catalogue.
 tl::expected<CodePattern, SiteProblem> parse_code_pattern(std::string_view text);
+// What is wrong with the name of a [[secret]], if anything; never repeats it.
+std::optional<std::string> object_to_secret_name(std::string_view name);
+// The text with "..." in place of what looks like a key, for messages that repeat what was written.
+std::string hide_keys(std::string_view text);
 
 }  // namespace lychgate::config

@@ -170,6 +170,28 @@ std::string endpoint_text(const Endpoint& endpoint) {
                                   : fmt::format("[{}]:{}", address, endpoint.port);
 }
 
+Parsed<Endpoint> parse_dns_server(std::string_view text) {
+  constexpr uint16_t kDnsPort = 53;
+  std::optional<Endpoint> server = Endpoint::parse(text);
+  if (const auto address = IpAddress::parse(text)) server = Endpoint{*address, kDnsPort};
+  if (!server) {
+    return wrong(
+        "expected a literal address, with or without a port, such as \"192.0.2.53\" or "
+        "\"[2001:db8::53]:5353\"");
+  }
+  if (server->port == 0) return wrong("port 0 cannot be asked, expected 1 to 65535");
+  if (server->address.is_unspecified()) {
+    return wrong("the unspecified address cannot be asked, expected a server's address");
+  }
+  return *server;
+}
+
+Parsed<Site> parse_site_entry(std::string_view text) {
+  auto site = parse_site(text);
+  if (site) return std::move(*site);
+  return wrong(fmt::format("column {}: {}", site.error().column, site.error().text));
+}
+
 Parsed<Network> parse_network(std::string_view text) {
   if (const auto network = Network::parse(text)) return *network;
   return wrong(
@@ -209,6 +231,13 @@ Objection object_to_name(std::string_view text) {
 Objection object_to_path(std::string_view text) {
   if (text.starts_with('/')) return std::nullopt;
   return "expected an absolute path, starting with \"/\"";
+}
+
+Objection object_to_credential(std::string_view text) {
+  if (text.find('/') == std::string_view::npos && text != "." && text != "..") {
+    return object_to_name(text);
+  }
+  return "expected the name of a credential, not a path (a path is the business of `file`)";
 }
 
 Objection object_to_banner(std::string_view text) {

@@ -40,6 +40,12 @@ std::string log_target_text(const Log& log);
 Parsed<Endpoint> parse_listen_address(std::string_view text);
 std::string endpoint_text(const Endpoint& endpoint);
 
+// "192.0.2.53", "2001:db8::53", or either with a port as in parse_listen_address; without: 53.
+Parsed<Endpoint> parse_dns_server(std::string_view text);
+
+// One site, with the column of a mistake in front of it.
+Parsed<Site> parse_site_entry(std::string_view text);
+
 // "192.0.2.0/24" or a bare address.
 Parsed<Network> parse_network(std::string_view text);
 
@@ -54,6 +60,9 @@ Objection object_to_name(std::string_view text);
 Objection object_to_path(std::string_view text);
 // Octets that RFC 5321 section 4.2 allows in a reply, less the tab.
 Objection object_to_banner(std::string_view text);
+
+// A name without a folder: what systemd takes for a credential.
+Objection object_to_credential(std::string_view text);
 
 // The text as a TOML basic string, with its quotes; control characters are escaped.
 std::string toml_quoted(std::string_view text);

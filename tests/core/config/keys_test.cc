@@ -31,6 +31,10 @@ std::string file_with(const Key& key, std::string_view value) {
     out += fmt::format("{} = {}\n", other.leaf(), text);
   }
   out += fmt::format("{} = {}\n", key.leaf(), value);
+  const bool has_source = key.name == "secret[].file" || key.name == "secret[].credential";
+  if (section == "secret[]" && (!has_source || value == "\"\"")) {
+    out += key.name == "secret[].credential" ? "file = \"/k\"\n" : "credential = \"k\"\n";
+  }
   if (section == "route[]") out += "[[pool]]\nname = \"p\"\nbackends = [\"pass:/a\"]\n";
   return out;
 }
@@ -40,6 +44,7 @@ Config with_one_of_each() {
   config.listens.resize(1);
   config.pools.resize(1);
   config.routes.resize(1);
+  config.secrets.resize(1);
   return config;
 }
 
@@ -67,7 +72,7 @@ std::vector<std::string> samples(const Key& key) {
   if (key.name == "pool[].fallback" || key.name == "route[].pool") return {"\"p\""};
   switch (key.type) {
     case Type::kInteger:
-      return {fmt::format("{}", key.range.max)};
+      return {fmt::format("{}", key.range.max), fmt::format("{}", key.range.min)};
     case Type::kDuration:
       return {toml_quoted(duration_text(milliseconds(key.range.max)))};
     case Type::kBoolean:
@@ -92,6 +97,14 @@ std::vector<std::string> samples(const Key& key) {
       return {"[\"192.0.2.0/24\", \"2001:db8::/32\"]"};
     case Type::kListener:
       return {"\"127.0.0.1:0\""};
+    case Type::kServers:
+      return {"[\"192.0.2.53:53\", \"[2001:db8::53]:5353\"]"};
+    case Type::kSites:
+      return {"[\"a.example=127.0.0.[2..11]*-3\", \"$k.b.example\", \"C.example\"]"};
+    case Type::kSecretName:
+      return {"\"k_1-b\""};
+    case Type::kCredential:
+      return {"\"lychgate.k\""};
   }
   return {};
 }
@@ -114,7 +127,7 @@ TEST(Keys, EveryRowReadsAndPrintsItsOwnField) {
 
 TEST(Keys, EveryRangeIsKeptAtBothEnds) {
   for (const Key& key : keys()) {
-    if (key.range.max == 0) continue;
+    if (!key.range.is_given()) continue;
     const auto value = [&](int64_t n) -> std::string {
       if (key.type == Type::kInteger) return fmt::format("{}", n);
       if (key.type == Type::kDuration) return toml_quoted(fmt::format("{}ms", n));
@@ -142,8 +155,8 @@ TEST(Keys, EveryRowIsWrongAboutATableAndSaysSo) {
 // Each field has its own row: the structs bind to exactly this many names, or this does not
 // compile.
 TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
-  [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, pools, routes, relay,
-                                log, control, drain] = Config{};
+  [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, dns, dnsl, secrets,
+                                pools, routes, relay, log, control, drain] = Config{};
   [[maybe_unused]] const auto& [listen_name, address, backlog] = Listen{};
   [[maybe_unused]] const auto& [per_address, per_shard, held] = limits;
   [[maybe_unused]] const auto& [access_file, reject] = access;
@@ -151,16 +164,21 @@ TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [pool_name, backends, proxy, connections, connect, greeting, take,
                                 pool_wait, fallback, fallback_index] = Pool{};
   [[maybe_unused]] const auto& [route_pool, pool_index, when] = Route{};
-  [[maybe_unused]] const auto& [allowlisted, networks, listener] = when;
+  [[maybe_unused]] const auto& [allowlisted, networks, listener, max_score] = when;
+  [[maybe_unused]] const auto& [servers, timeout, in_flight, sockets, cache, mix_case] = dns;
+  [[maybe_unused]] const auto& [sites, threshold, allow_threshold, action, reason, catalogue,
+                                probe_interval] = dnsl;
+  [[maybe_unused]] const auto& [secret_name, secret_file, credential] = SecretSource{};
   [[maybe_unused]] const auto& [target, file, ident] = log;
   [[maybe_unused]] const auto& [idle_timeout] = relay;
   [[maybe_unused]] const auto& [socket] = control;
   const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 4;
-  const size_t pool = 9;          // fallback_index follows from fallback
-  const size_t route = 4;         // pool and three conditions; pool_index follows from pool
-  const size_t rest = 1 + 2 + 1;  // relay; log, whose file is part of its target; control
+  const size_t pool = 9;           // fallback_index follows from fallback
+  const size_t route = 5;          // pool and four conditions; pool_index follows from pool
+  const size_t lists = 6 + 7 + 3;  // dns, dnsl, secret
+  const size_t rest = 1 + 2 + 1;   // relay; log, whose file is part of its target; control
   EXPECT_EQ(keys().size(),
-            top + listen + limit + access_list + greeting_keys + pool + route + rest);
+            top + listen + limit + access_list + greeting_keys + lists + pool + route + rest);
 }
 
 TEST(Keys, NamesAreUniqueAndSectionsStandTogether) {

@@ -102,6 +102,70 @@ TEST(Reader, ValuesOutsideTheirRangeNameIt) {
   });
 }
 
+TEST(Reader, AWrongSiteIsToldAtItsEntryWithItsColumn) {
+  expect_errors({
+      {"the second of two entries",
+       {"[dnsl]\nsites = [\n  \"a.example\",\n  \"b.example=127.0.0.[11..2]*3\",\n]"},
+       "a:4:3: dnsl.sites: \"b.example=127.0.0.[11..2]*3\": column 20: not a range, expected n..m "
+       "with n no greater than m\n"},
+      {"several in one entry, as Postfix has them",
+       {"dnsl.sites = [\"a.example, b.example\"]"},
+       "a:1:15: dnsl.sites: \"a.example, b.example\": column 10: a comma or space, expected one "
+       "site per entry and no space in it\n"},
+      {"a server by its name",
+       {"dns.servers = [\"localhost\"]"},
+       "a:1:16: dns.servers: \"localhost\": expected a literal address, with or without a port, "
+       "such as \"192.0.2.53\" or \"[2001:db8::53]:5353\"\n"},
+      {"a score over nothing is a range too",
+       {"dnsl.allow_threshold = 1"},
+       "a:1:24: dnsl.allow_threshold: is 1, expected -32767 to 0 points\n"},
+      {"a secret without a name",
+       {"[[secret]]\nname = \"\"\nfile = \"/k\""},
+       "a:2:8: secret[].name: is empty, expected 1 to 63 bytes\n"},
+      {"a secret's name that no label can hold",
+       {"[[secret]]\nname = \"a.b\"\nfile = \"/k\""},
+       "a:2:8: secret[].name: \"a.b\": not the name of a secret, expected 1 to 63 letters, digits, "
+       "\"_\" and \"-\"\n"},
+      {"a credential with a path",
+       {"[[secret]]\nname = \"a\"\ncredential = \"/run/k\""},
+       "a:3:14: secret[].credential: \"/run/k\": expected the name of a credential, not a path (a "
+       "path is the business of `file`)\n"},
+  });
+}
+
+// Wherever an operator puts a key by mistake: the error is told and the key is not.
+TEST(Reader, NoErrorRepeatsAKey) {
+  const std::string key = "abcdefghijklmnopqrstuvwx24";
+  const char* texts[] = {
+      "dnsl.sites = [\"{}.zen.dq.spamhaus.net\"]",
+      "dnsl.sites = [\"${}.zen.dq.spamhaus.net\"]",
+      "dnsl.sites = [\"{}.zen.dq.spamhaus.net=127.0.0.300\"]",
+      "dnsl.sites = [\"a.example*3,{}.zen.dq.spamhaus.net\"]",
+      "dnsl.sites = [\"a-b.example, {}.zen.dq.spamhaus.net*3\"]",
+      "dnsl.sites = [\"a.example={}\"]",
+      "dnsl.sites = [\"a.example*{}\"]",
+      "dnsl.sites = [\"a.example\\u0000{}\"]",
+      "dnsl.sites = [\"a-{}.example*x\"]",
+      "dnsl.sites = \"{}.zen.dq.spamhaus.net\"",
+      "dnsl.catalogue = \"{}\"",
+      "dnsl = \"{}\"",
+      "secret = \"{}\"",
+      "secret = [\"{}\"]",
+      "[[secret]]\nname = \"{}\"\nfile = \"/k\"",
+      "[[secret]]\nname = \"a {}\"\nfile = \"/k\"",
+      "[[secret]]\nname = \"a\"\nfile = \"{}\"",
+      "[[secret]]\nname = \"a\"\ncredential = \"k/{}\"",
+      "[[secret]]\nname = \"a\"\nvalue = \"{}\"",
+  };
+  for (const char* text : texts) {
+    std::string file = text;
+    file.replace(file.find("{}"), 2, key);
+    const std::string got = errors_of({file});
+    EXPECT_NE(got, "") << text;
+    EXPECT_EQ(got.find(key), std::string::npos) << got;
+  }
+}
+
 TEST(Reader, UnknownWordsNameTheNearestKnownOne) {
   expect_errors({
       {"a key misspelt",
@@ -118,12 +182,10 @@ TEST(Reader, UnknownWordsNameTheNearestKnownOne) {
        "a:1:1: unknown key \"greet.wait\", the nearest known one is greet.wait\n"},
       {"evidence this version does not have is refused by name, not unknown",
        {"[[pool]]\nname = \"p\"\nbackends = [\"pass:/a\"]\n[[route]]\npool = \"p\"\n"
-        "when = {max_score = -2, min_passes = 1, overload = 2}\n[[route]]\npool = \"p\""},
-       "a:6:9: route[].when.max_score: needs the score of DNS lists, which this version does not "
-       "ask; expected a route without it\n"
-       "a:6:25: route[].when.min_passes: needs a record of passed tests, which this version does "
+        "when = {min_passes = 1, overload = 2}\n[[route]]\npool = \"p\""},
+       "a:6:9: route[].when.min_passes: needs a record of passed tests, which this version does "
        "not keep; expected a route without it\n"
-       "a:6:41: route[].when.overload: needs overload levels, which this version does not measure; "
+       "a:6:25: route[].when.overload: needs overload levels, which this version does not measure; "
        "expected a route without it\n"},
   });
 }
@@ -179,7 +241,7 @@ TEST(Reader, AllErrorsOfAllFilesAreToldInOrder) {
   });
 }
 
-// The first three of these ended the process inside toml++ instead of coming back as an error.
+// The first four of these ended the process inside toml++ instead of coming back as an error.
 TEST(Reader, BrokenTomlNeverEndsTheProcess) {
   std::string dotted_key = "a";
   while (dotted_key.size() < 500'000) dotted_key += ".a";
@@ -191,6 +253,7 @@ TEST(Reader, BrokenTomlNeverEndsTheProcess) {
   const Row rows[] = {
       {"three brackets", "[[[1]]]", "a:1:3: not valid TOML"},
       {"no key in the brackets", "[[=", "a:1:3: not valid TOML"},
+      {"a letter beyond ASCII in the brackets", "[\xc3\xa4]", "a:1:2: not valid TOML"},
       {"a key of too many parts", "\n" + dotted_key + " = 1", "a:2:1: line longer than 16384"},
       {"a key of many parts", dotted_key.substr(0, 16001) + "= 1", "a:1:1: unknown key \"a\""},
       {"lists within lists", "a = " + std::string(10'000, '['), "not valid TOML"},

@@ -100,6 +100,28 @@ TEST(Rules, EachMistakeIsToldOnceAtItsPlace) {
   for (const Row& row : rows) EXPECT_EQ(errors_of({row.text}), row.want) << row.what;
 }
 
+TEST(Rules, ListsNeedAWaitAndSecretsOneSource) {
+  struct Row {
+    const char* what;
+    const char* text;
+    const char* want;
+  };
+  const Row rows[] = {
+      {"lists without a wait", "dnsl.sites = [\"a.example\"]\ngreet.wait = \"0s\"",
+       "a:1:14: dnsl.sites: no list could answer in time with greet.wait = \"0s\", expected a wait "
+       "such as \"6s\"\n"},
+      {"no lists and no wait", "dnsl.sites = []\ngreet.wait = \"0s\"", ""},
+      {"a secret from nowhere", "[[secret]]\nname = \"k\"",
+       "a:1:1: [[secret]] with neither, expected exactly one of file and credential\n"},
+      {"a secret from two places", "[[secret]]\nname = \"k\"\nfile = \"/k\"\ncredential = \"k\"",
+       "a:1:1: [[secret]] with both, expected exactly one of file and credential\n"},
+      {"a secret's name twice",
+       "[[secret]]\nname = \"k\"\nfile = \"/k\"\n[[secret]]\nname = \"k\"\nfile = \"/l\"",
+       "a:5:8: a secret called \"k\" already exists, expected each name once\n"},
+  };
+  for (const Row& row : rows) EXPECT_EQ(errors_of({row.text}), row.want) << row.what;
+}
+
 TEST(Rules, CountsAreBounded) {
   struct Row {
     const char* what;
@@ -116,6 +138,9 @@ TEST(Rules, CountsAreBounded) {
        "one [[pool]] too many, expected at most 32", route("p0")},
       {"routes", kRoutesMax, [](uint32_t) { return route("p", "when.allowlisted = true"); },
        "one [[route]] too many, expected at most 256", pool("p")},
+      {"secrets", kListsMax,
+       [](uint32_t i) { return fmt::format("[[secret]]\nname = \"k{}\"\nfile = \"/k\"\n", i); },
+       "one [[secret]] too many, expected at most 32", ""},
       {"backends", kBackendsPerPoolMax, nullptr, "has 65 entries, expected 1 to 64 entries", ""},
   };
   for (const Row& row : rows) {
@@ -170,7 +195,7 @@ TEST(Rules, TheDefaultLookGivesWayToAShortWait) {
   }
 }
 
-TEST(Rules, WarningsTellWhoWillHear421) {
+TEST(Rules, WarningsTellWhatHasNoEffect) {
   struct Row {
     const char* what;
     std::vector<std::string> files;
@@ -183,6 +208,15 @@ TEST(Rules, WarningsTellWhoWillHear421) {
        {pool("p") + route("p", "when.allowlisted = false")},
        "a:5:1: the last route has conditions: clients that match no route will hear 421\n"},
       {"a last route without any", {pool("p") + route("p")}, ""},
+      {"a score without lists",
+       {pool("p") + route("p", "when.max_score = -2") + route("p")},
+       "a:7:18: no lists are asked (dnsl.sites is empty): every client's score is 0\n"},
+      {"a secret that is only the beginning of a label",
+       {pool("p") + "[[secret]]\nname = \"k\"\nfile = \"/k\"\n[dnsl]\nsites = [\"$k2.example\"]"},
+       "a:5:1: no site names this secret: write $k as a label of one\n"},
+      {"a secret that a site names",
+       {pool("p") + "[[secret]]\nname = \"k\"\nfile = \"/k\"\n[dnsl]\nsites = [\"$k.example\"]"},
+       ""},
   };
   for (const Row& row : rows) {
     const auto loaded = parse_texts(row.files);

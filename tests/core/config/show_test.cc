@@ -24,8 +24,12 @@ const char* const kFull =
     "[[pool]]\nname = \"q\"\nbackends = [\"unix:/b\"]\n"
     "[[route]]\npool = \"p\"\n"
     "when = {allowlisted = true, listener = \"six\", networks = [\"192.0.2.0/24\"]}\n"
+    "[[route]]\npool = \"q\"\nwhen.max_score = -2\n"
     "[[route]]\npool = \"q\"\n"
-    "[log]\ntarget = \"file:/var/log/gate\"\n";
+    "[log]\ntarget = \"file:/var/log/gate\"\n"
+    "[dns]\nservers = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]\nmix_case = true\n"
+    "[dnsl]\nsites = [\"$k.a.example=127.0.0.[2..11]*-3\", \"B.example\"]\nthreshold = 3\n"
+    "[[secret]]\nname = \"k\"\ncredential = \"lychgate.k\"\n";
 
 std::string without_comments(const std::string& text) {
   std::istringstream lines(text);
@@ -52,7 +56,12 @@ TEST(Show, TellsTheOriginOfEachLine) {
       "backends = [\"pass:/a b*3\", \"tcp:[::1]:25\"] # a:10\n",
       "when.allowlisted = true                  # a:17\n",
       "when.listener = \"six\"                    # a:17\n",
-      "target = \"file:/var/log/gate\"            # a:21\n",
+      "when.max_score = -2                      # a:20\n",
+      "target = \"file:/var/log/gate\"            # a:24\n",
+      "servers = [\"192.0.2.53:53\", \"[2001:db8::53]:5353\"] # a:26\n",
+      "sites = [\"$k.a.example=127.0.0.[2..11]*-3\", \"B.example\"] # a:29\n",
+      "allow_threshold = -4                     # default\n",
+      "credential = \"lychgate.k\"                # a:33\n",
       "socket = \"/tmp/lychgate-1000.sock\"       # default\n",
   };
   for (const char* line : wanted) {

@@ -148,12 +148,38 @@ TEST(Values, ListenAddressesAreLiterals) {
   }
 }
 
+TEST(Values, DnsServersAreLiteralsWithAPortOf53) {
+  struct Row {
+    const char* text;
+    const char* want;  // empty: refused
+  };
+  const Row rows[] = {
+      {"192.0.2.53", "192.0.2.53:53"},
+      {"192.0.2.53:5353", "192.0.2.53:5353"},
+      {"2001:db8::53", "[2001:db8::53]:53"},
+      {"[2001:db8::53]:5353", "[2001:db8::53]:5353"},
+      {"[2001:db8::53]", ""},
+      {"192.0.2.53:0", ""},
+      {"0.0.0.0", ""},
+      {"[::]:53", ""},
+      {"localhost", ""},
+      {"", ""},
+  };
+  for (const Row& row : rows) {
+    const auto got = parse_dns_server(row.text);
+    EXPECT_EQ(got ? endpoint_text(*got) : "", row.want) << row.text;
+  }
+}
+
 TEST(Values, TextsThatReachLogsAndRepliesAreHarmless) {
   EXPECT_FALSE(object_to_name("smtpd-friendly.1"));
   EXPECT_FALSE(object_to_name("[2001:db8::1]:25"));
   for (const char* name : {"a b", "a\tb", "a\"b", "a'b", "a\\b", "\xc3\xa4"}) {
     EXPECT_TRUE(object_to_name(name)) << name;
   }
+  EXPECT_FALSE(object_to_credential("lychgate.dqs"));
+  for (const char* name : {"a/b", ".", "..", "a b"})
+    EXPECT_TRUE(object_to_credential(name)) << name;
   EXPECT_FALSE(object_to_path("/etc/x y"));
   EXPECT_TRUE(object_to_path("etc/x"));
   EXPECT_FALSE(object_to_banner("$hostname ESMTP ready, \"really\""));
