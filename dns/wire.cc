@@ -29,6 +29,7 @@ constexpr size_t kLabelBytesMax = 63;
 constexpr int kPointersMax = 127;
 
 constexpr uint8_t kPointerMark = 0xc0;
+constexpr uint16_t kPointerTarget = 0x3fff;
 constexpr uint16_t kTypeCname = 5;
 constexpr uint16_t kTypeSoa = 6;
 constexpr uint16_t kTypeOpt = 41;
@@ -131,34 +132,45 @@ Packet bytes_of(std::span<const char> message) {
   return {reinterpret_cast<const uint8_t*>(message.data()), message.size()};
 }
 
-// The offset behind the name at `at`; 0: there is no name, or one that is refused.
-size_t name_end(const Packet& packet, size_t at) {
-  size_t end = 0;    // behind the first pointer
-  size_t run = at;   // where this run of labels begins
-  size_t bytes = 1;  // of the whole name, with its root
-  int pointers = 0;
+// Behind the labels at `at`: a root, a pointer, something that is refused, or the packet's end.
+size_t labels_end(const Packet& packet, size_t at) {
   while (at < packet.size) {
     const uint8_t length = packet.data[at];
-    if (length == 0) return end != 0 ? end : at + 1;
-    if (length <= kLabelBytesMax) {
-      bytes += 1U + length;
-      if (bytes > kNameBytesMax) return 0;
-      at += 1U + length;
-      continue;
-    }
-    if (length < kPointerMark || at + 1 >= packet.size) return 0;
-    const size_t target = load16(packet.data + at) & 0x3fff;
-    if (target >= run || target < kHeaderBytes || ++pointers > kPointersMax) return 0;
-    if (end == 0) end = at + 2;
-    at = target;
-    run = target;
+    if (length == 0 || length > kLabelBytesMax) break;
+    at += 1U + length;
   }
-  return 0;
+  return at;
+}
+
+// Whether labels and the pointer behind them, at `at`, make a name. Each pointer goes before the
+// labels that it continues.
+bool is_pointed_name(const Packet& packet, size_t labels, size_t at) {
+  size_t bytes = 1;  // with the root
+  for (int pointers = 0; pointers <= kPointersMax; ++pointers) {
+    bytes += at - labels;
+    if (bytes > kNameBytesMax || at >= packet.size) return false;
+    if (packet.data[at] == 0) return true;
+    if (packet.data[at] < kPointerMark || at + 1 >= packet.size) return false;
+    const size_t target = load16(packet.data + at) & kPointerTarget;
+    if (target >= labels || target < kHeaderBytes) return false;
+    labels = target;
+    at = labels_end(packet, target);
+  }
+  return false;
+}
+
+// The offset behind the name at `at`; 0: there is no name, or one that is refused. What a pointer
+// leads to has no part in the offset, so that the processor need not wait for it.
+size_t name_end(const Packet& packet, size_t at) {
+  const size_t end = labels_end(packet, at);
+  if (end >= packet.size) return 0;
+  if (packet.data[end] == 0) return end - at < kNameBytesMax ? end + 1 : 0;
+  return is_pointed_name(packet, at, end) ? end + 2 : 0;
 }
 
 // Past the pointers at `at`, to the label they mean.
 size_t follow(const Packet& packet, size_t at) {
-  while (packet.data[at] >= kPointerMark) at = load16(packet.data + at) & 0x3fff;
+  while (packet.data[at] >= kPointerMark) at = load16(packet.data + at) & kPointerTarget;
   return at;
 }
 
@@ -183,6 +195,7 @@ bool same_name(const Packet& packet, size_t one, size_t other) {
 
 struct Record {
   size_t owner;  // offset
+  bool wanted;   // the owner is the wanted name, and says so with a pointer to it
   uint16_t type;
   uint16_t record_class;
   uint32_t ttl;
@@ -232,13 +245,13 @@ class ReplyReader {
   uint8_t extended_rcode_ = 0;
 };
 
-bool ReplyReader::read_record(size_t at, Record& record) const {
+[[gnu::always_inline]] inline bool ReplyReader::read_record(size_t at, Record& record) const {
   record.owner = at;
   // Nearly every record belongs to the wanted name and says so with one pointer, which then need
   // not be walked again: the wanted name has been.
-  const bool wanted =
+  record.wanted =
       at + 1 < packet_.size && load16(packet_.data + at) == (size_t{kPointerMark} << 8) + name_;
-  const size_t fields = wanted ? at + 2 : name_end(packet_, at);
+  const size_t fields = record.wanted ? at + 2 : name_end(packet_, at);
   if (fields == 0 || packet_.size - fields < 10) return false;
   const uint8_t* data = packet_.data + fields;
   record.type = load16(data);
@@ -282,7 +295,8 @@ void ReplyReader::take_text(const Record& record) {
   size_t size = 0;
   for (size_t at = record.rdata; at < record.end; at += 1U + packet_.data[at]) {
     const size_t part = std::min<size_t>(packet_.data[at], kTextBytesMax - size);
-    std::memcpy(reply_.text.data() + size, packet_.data + at + 1, part);
+    // Not memcpy: since the size is known to be small, GCC 12 writes `rep movs` for it, 30 ns.
+    std::memmove(reply_.text.data() + size, packet_.data + at + 1, part);
     size += part;
   }
   text_size_ = static_cast<uint8_t>(size);
@@ -297,7 +311,7 @@ size_t ReplyReader::walk_answers(size_t at, size_t count) {
     if (!read_record(at, record) || record.record_class != kClassIn) return 0;
     if (record.type != kTypeCname && record.type != asked_) continue;
     if (!is_sound(record)) return 0;
-    if (!same_name(packet_, record.owner, name_)) {
+    if (!record.wanted && !same_name(packet_, record.owner, name_)) {
       passed_over_ = true;
       continue;
     }
