@@ -1,10 +1,8 @@
 // ldns reads the file; a look at its lines beside that guards against what ldns does silently: it
 // takes the line behind a keyword without a value for that value, finds servers in the middle of
-// lines and behind "; ", and cuts interface names off IPv6 addresses.
+// lines and in some comments, and cuts interface names off IPv6 addresses.
 
 #include "dns/resolv_conf.h"
-
-#include <ldns/ldns.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +13,7 @@
 #include <string_view>
 
 #include <fmt/format.h>
+#include <ldns/ldns.h>
 
 #include "core/base/limits.h"
 
@@ -96,10 +95,11 @@ Result<std::vector<Endpoint>> resolv_conf_servers(const std::string& path) {
   const std::unique_ptr<ldns_resolver, Freed> resolver(raw);
   const size_t count = ldns_resolver_nameserver_count(raw);
   if (count != named.size())
-    return wrong(ExitCode::kConfig, path,
-                 fmt::format("{} lines begin with `nameserver`, yet {} servers are read; the word "
-                             "must start its line, and no keyword may lack its value",
-                             named.size(), count));
+    return wrong(
+        ExitCode::kConfig, path,
+        fmt::format("`nameserver` begins {} of its lines, yet {} servers are read; the word "
+                    "must start its line, and no keyword may lack its value",
+                    named.size(), count));
   std::vector<Endpoint> out;
   for (size_t i = 0; i < std::min<size_t>(count, kDnsServersMax); ++i) {
     out.push_back({address_of(ldns_resolver_nameservers(raw)[i]), kPort});
