@@ -12,6 +12,7 @@
 
 #include "core/config/reader.h"
 #include "core/config/show.h"
+#include "core/daemon/commands_lists.h"
 #include "core/daemon/plan.h"
 #include "core/daemon/steward.h"
 #include "core/daemon/supervisor.h"
@@ -24,7 +25,9 @@ constexpr char kDefaultConfig[] = "/etc/lychgate/lychgate.toml";
 struct Options {
   std::string config;  // empty: the default file, if it is there
   std::string socket;
+  std::string address;
   bool json = false;
+  bool online = false;
 };
 
 int report(const Error& error) {
@@ -60,6 +63,16 @@ int run(const Options& options) {
   return outcome ? 0 : report(outcome.error());
 }
 
+Result<ListsPlan> load_lists(const Options& options, const config::Config& config) {
+  auto lists = daemon::load_lists(config, config_path(options));
+  if (lists) {
+    for (const std::string& warning : lists->warnings) {
+      fmt::print(stderr, "lychgate: warning: {}\n", warning);
+    }
+  }
+  return lists;
+}
+
 int check(const Options& options) {
   const auto loaded = load(options);
   if (!loaded) return loaded.error();
@@ -68,10 +81,25 @@ int check(const Options& options) {
   if (const auto backends = check_backends(*loaded->config); !backends) {
     return report(backends.error());
   }
-  fmt::print("configuration is good: {} listeners, {} pools, {} routes, {} access rules\n",
-             loaded->config->listens.size(), loaded->config->pools.size(),
-             loaded->config->routes.size(), *access ? (*access)->rules() : 0);
-  return 0;
+  const auto lists = load_lists(options, *loaded->config);
+  if (!lists) return report(lists.error());
+  fmt::print(
+      "configuration is good: {} listeners, {} pools, {} routes, {} access rules, {} DNS lists\n",
+      loaded->config->listens.size(), loaded->config->pools.size(), loaded->config->routes.size(),
+      *access ? (*access)->rules() : 0, lists->lists.size());
+  if (!options.online) return 0;
+  const auto code = check_online(*loaded->config, *lists);
+  return code ? *code : report(code.error());
+}
+
+int why(const Options& options) {
+  const auto loaded = load(options);
+  if (!loaded) return loaded.error();
+  const auto lists = load_lists(options, *loaded->config);
+  if (!lists) return report(lists.error());
+  const auto code =
+      explain(*loaded->config, *lists, {.address = options.address, .json = options.json});
+  return code ? *code : report(code.error());
 }
 
 int show(const Options& options) {
@@ -81,17 +109,26 @@ int show(const Options& options) {
   return 0;
 }
 
-int status(const Options& options) {
+// A report of the running gate.
+int ask_gate(const Options& options, const std::string& request) {
   std::string path = options.socket;
   if (path.empty()) {
     const auto loaded = load(options);
     if (!loaded) return loaded.error();
     path = loaded->config->control.socket;
   }
-  const auto answer = ask_steward(path, options.json ? "status json" : "status");
+  const auto answer = ask_steward(path, options.json ? request + " json" : request);
   if (!answer) return report(answer.error());
   fmt::print("{}", *answer);
   return 0;
+}
+
+int status(const Options& options) {
+  return ask_gate(options, "status");
+}
+
+int lists(const Options& options) {
+  return ask_gate(options, "lists");
 }
 
 }  // namespace
@@ -111,11 +148,19 @@ int run_command_line(int argc, char** argv) {
     return sub;
   };
   command("run", "run the gate in the foreground", run);
-  command("check", "check the configuration and the files it names, then exit", check);
+  command("check", "check the configuration and the files it names, then exit", check)
+      ->add_flag("--online", options.online, "ask every DNS list whether it can be trusted, too");
   command("show", "print the effective configuration with the origin of each key", show);
-  CLI::App* state = command("status", "ask the running gate what it holds and has done", status);
-  state->add_option("--socket", options.socket, "control socket (default: the configuration's)");
-  state->add_flag("--json", options.json, "answer in JSON");
+  CLI::App* reason =
+      command("why", "ask the DNS lists about an address, and say what follows", why);
+  reason->add_option("ADDRESS", options.address, "IPv4 or IPv6 address")->required();
+  reason->add_flag("--json", options.json, "answer in JSON");
+  for (CLI::App* asks :
+       {command("status", "ask the running gate what it holds and has done", status),
+        command("lists", "ask the running gate how its DNS lists are", lists)}) {
+    asks->add_option("--socket", options.socket, "control socket (default: the configuration's)");
+    asks->add_flag("--json", options.json, "answer in JSON");
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

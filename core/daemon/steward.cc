@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "core/base/limits.h"
+#include "core/daemon/lists_report.h"
 #include "core/daemon/status.h"
 
 namespace lychgate::daemon {
@@ -43,7 +44,11 @@ bool send_all(int fd, std::string_view bytes) {
 std::string answer(std::string_view request, const StewardSeat& seat) {
   if (request == "status") return status_text(seat.counters, seat.config);
   if (request == "status json") return status_json(seat.counters, seat.config);
-  return "error: unknown request; expected \"status\" or \"status json\"\n";
+  const ListsReportParts lists{
+      .lists = seat.lists, .shared = seat.shared_lists, .counters = seat.counters};
+  if (request == "lists") return lists_text(lists);
+  if (request == "lists json") return lists_json(lists);
+  return "error: unknown request; expected \"status\" or \"lists\", or one of them and \"json\"\n";
 }
 
 // Waits for input until the deadline; false then, and when the supervisor wants us to end.

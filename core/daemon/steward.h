@@ -8,6 +8,7 @@
 
 #include "core/base/counters.h"
 #include "core/config/config.h"
+#include "core/config/lists.h"
 
 namespace lychgate::daemon {
 
@@ -17,10 +18,13 @@ Result<int> open_control_socket(const std::string& path);
 struct StewardSeat {
   const config::Config& config;
   std::span<const ShardCounters> counters;
+  std::span<const config::List> lists;
+  const SharedLists& shared_lists;
   int listen_fd = -1;
   int control_fd = -1;  // end of file: the supervisor is gone or wants us to end
 };
-// One request a connection: a line "status" or "status json", answered and closed.
+// One request a connection: a line "status" or "lists", with " json" behind it or not, answered and
+// closed.
 [[noreturn]] void run_steward(const StewardSeat& seat);
 
 // The other side: sends a request and returns the whole answer.

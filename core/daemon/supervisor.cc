@@ -202,6 +202,8 @@ void Supervisor::start_steward() {
     }
     run_steward({.config = plan_.config,
                  .counters = counters_.shards(),
+                 .lists = plan_.lists.lists,
+                 .shared_lists = counters_.lists(),
                  .listen_fd = steward_fd_,
                  .control_fd = control});
   }
@@ -399,6 +401,7 @@ Result<void> run_gate(const config::Config& config, const std::string& config_pa
     if (doors.steward_fd >= 0) unlink(plan->config.control.socket.c_str());
     return became;
   }
+  if (!plan->config.secrets.empty()) refuse_core_dumps();
   if (auto reachable = check_backend_rights(plan->config); !reachable) {
     if (doors.steward_fd >= 0) unlink(plan->config.control.socket.c_str());
     return reachable;
