@@ -1,8 +1,9 @@
-// mmap, madvise and explicit_bzero; nothing else touches the bytes.
+// mmap, madvise, explicit_bzero and prctl; nothing else touches the bytes.
 
 #include "core/base/private_memory.h"
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,6 +38,10 @@ PrivateMemory::~PrivateMemory() {
   if (bytes_.empty()) return;
   explicit_bzero(bytes_.data(), bytes_.size());
   munmap(bytes_.data(), bytes_.size());
+}
+
+void refuse_core_dumps() {
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 Result<Secret> Secret::create() {

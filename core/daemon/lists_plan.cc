@@ -65,6 +65,7 @@ Result<config::NamedSecret> read_secret(const config::SecretSource& source) {
 }
 
 Result<std::vector<config::NamedSecret>> read_secrets(const config::Config& config) {
+  if (!config.secrets.empty()) refuse_core_dumps();
   std::vector<config::NamedSecret> secrets;
   for (const config::SecretSource& source : config.secrets) {
     auto secret = read_secret(source);
