@@ -97,12 +97,21 @@ bool Servers::clear_seat(Seat seat) {
   return !was_overdue;
 }
 
+// By one an answer until something is lost, afterwards by one a whole window's answers (RFC 5681
+// section 3.1): what doubled again at once would lose again at once.
+void Servers::widen(Server& server) const {
+  if (server.window >= window_max_) return;
+  if (server.window >= server.safe && ++server.proved < server.window) return;
+  server.proved = 0;
+  ++server.window;
+}
+
 void Servers::answered(Seat seat) {
   Server& server = servers_[server_of(seat.socket)];
   // Grown only while it is used: a window that was never filled has proved nothing.
   const bool filled = server.open * 2 >= server.window;
   const bool in_time = clear_seat(seat);
-  if (in_time && filled) server.window = std::min(server.window + 1, window_max_);
+  if (in_time && filled) widen(server);
   server.silent = 0;
   server.down = false;
   server.retry_after = kServerRetryMs;
@@ -137,6 +146,8 @@ void Servers::went_silent(Server& server, uint32_t attempts, Tick now) {
   if (now - server.shrunk_at >= kShrinkPauseMs) {
     server.shrunk_at = now;
     server.window = std::max(server.window / 2, std::min(kDnsWindowMin, window_max_));
+    // Of losses with no answer in between only the first says how much was too much.
+    if (server.silent == 0) server.safe = server.window;
   }
   server.silent += attempts;
   if (server.down || server.silent < kServerSilentMax) return;

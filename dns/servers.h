@@ -71,6 +71,9 @@ class Servers {
     Endpoint endpoint;
     uint32_t open = 0;
     uint32_t window = kDnsWindowFirst;
+    uint32_t safe =
+        UINT32_MAX;       // half of what last lost something: beyond it the window is careful
+    uint32_t proved = 0;  // answers since it last grew there
     uint32_t silent = 0;
     bool down = false;
     Tick retry_at = 0;
@@ -83,6 +86,7 @@ class Servers {
     // Seats that are overdue: their answers no longer make room in a window.
     std::unique_ptr<uint64_t[]> overdue;
   };
+  void widen(Server& server) const;
   void went_silent(Server& server, uint32_t attempts, Tick now);
   bool clear_seat(Seat seat);
 

@@ -71,6 +71,41 @@ TEST_F(ServersTest, AnswersWidenOnlyAWindowThatIsUsed) {
   EXPECT_LE(servers.window(0), 2 * kDnsWindowFirst);
 }
 
+// Windows used to double again with the next answers: a burst lost a fifth of its questions.
+TEST_F(ServersTest, AfterALossAWindowGrowsByOneAWindow) {
+  Servers servers = make(1);
+  const auto answer_full_window = [&] {
+    std::vector<Seat> seats;
+    const uint32_t width = servers.window(0);
+    for (uint32_t i = 0; i < width; ++i) seats.push_back(seat(servers, 0));
+    // Filled up again with each answer, as a queue that is never empty does.
+    for (const Seat& each : seats) {
+      servers.answered(each);
+      seat(servers, 0);
+    }
+  };
+  fall_silent(servers, 0, 1);
+  ASSERT_EQ(servers.window(0), kDnsWindowFirst / 2);
+  answer_full_window();
+  EXPECT_EQ(servers.window(0), kDnsWindowFirst / 2 + 1);
+}
+
+TEST_F(ServersTest, AServerThatWasSilentForAWhileIsSoonAskedAsMuchAsBefore) {
+  Servers servers = make(1);
+  for (int round = 0; round < 10; ++round) {
+    now_ += 100;
+    fall_silent(servers, 0, 1);
+  }
+  ASSERT_EQ(servers.window(0), kDnsWindowMin);
+  std::vector<Seat> seats;
+  for (uint32_t i = 0; i < kDnsWindowMin; ++i) seats.push_back(seat(servers, 0));
+  for (const Seat& each : seats) {
+    servers.answered(each);
+    seat(servers, 0);
+  }
+  EXPECT_EQ(servers.window(0), 2 * kDnsWindowMin);
+}
+
 TEST_F(ServersTest, AWindowIsNeverWiderThanWhatMayBeInFlight) {
   Servers servers = make(1, 1, 40);
   EXPECT_EQ(servers.window(0), 40u);
