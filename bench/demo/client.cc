@@ -94,7 +94,7 @@ void Client::hear(const std::string& line) {
   if (!goes_on) return reply_complete(line);
   if (step_ > 0 || teased_at_) return;
   teased_at_ = monotonic_now();
-  if (!kind_.held) give_up("was told to wait, though its network is permitted");
+  if (kind_.hold == Hold::kNone) give_up("was told to wait, though its network is permitted");
 }
 
 void Client::reply_complete(std::string_view line) {
@@ -107,16 +107,29 @@ void Client::reply_complete(std::string_view line) {
   if (want.empty()) return give_up("heard more than it should");
   if (!line.starts_with(want)) return give_up(fmt::format("should have heard {}", want));
   ++step_;
-  if (step_ > 1) return speak();
-  if (kind_.held && !teased_at_) return give_up("was not told to wait");
-  if (kind_.held && greeted_ && *decided_at_ - called_at_ < kGreetWait) {
-    return give_up("was greeted before greet.wait was over");
-  }
+  if (step_ == 1 && !check_hold()) return;
   speak();
 }
 
+// Whether the decision came when it should; else gives up.
+bool Client::check_hold() {
+  const bool early = *decided_at_ - called_at_ < kGreetWait;
+  switch (kind_.hold) {
+    case Hold::kNone:
+      return true;
+    case Hold::kShort:
+      if (!early) give_up("was not decided before greet.wait was over");
+      break;
+    case Hold::kWhole:
+      if (early && greeted_) give_up("was greeted before greet.wait was over");
+      break;
+  }
+  if (!teased_at_) give_up("was not told to wait");
+  return !finished_;
+}
+
 void Client::speak() {
-  if (kind_.manner != Manner::kPolite) return;
+  if (kind_.manner != Manner::kPolite || refused_) return;
   switch (step_) {
     case 1:
       return say("EHLO client.demo\r\n");

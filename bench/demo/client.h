@@ -47,6 +47,7 @@ class Client : public Channel {
   void ended(int error) override;
   void hear(const std::string& line);
   void reply_complete(std::string_view line);
+  bool check_hold();
   void speak();
   void give_up(std::string problem);
 

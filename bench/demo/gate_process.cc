@@ -41,6 +41,13 @@ file = "{folder}/access.cidr"
 banner = "gate.demo ESMTP"
 wait = "{wait}ms"
 pregreet = "enforce"
+[dns]
+servers = ["{dns}"]
+cache = 2000  # so that its index is touched early: the demo measures clients
+[dnsl]
+sites = [{sites}]
+reason = true
+probe_interval = "1s"
 [[pool]]
 name = "friendly"
 backends = ["{friendly}"]
@@ -54,11 +61,21 @@ connections = {clients}
 pool = "friendly"
 when = {{ allowlisted = true }}
 [[route]]
+pool = "friendly"
+when = {{ max_score = -4 }}
+[[route]]
 pool = "hostile"
 [log]
 target = "file:{folder}/gate.log"
 [control]
 socket = "{folder}/control.sock"
+)";
+
+// What the first of the demo's lists means; catalogue.d/demo.toml.
+constexpr std::string_view kCatalogue = R"(# Written by lychgate-demo.
+[[list]]
+zone = "{zone}"
+codes = [{{ code = "127.0.0.{code}", is = "listed", weight = 5, text = "mailed a spamtrap" }}]
 )";
 
 void pause_for(milliseconds span) {
@@ -127,13 +144,26 @@ GateProcess::~GateProcess() {
   if (pid_ > 0) static_cast<void>(stop());
 }
 
+std::string GateProcess::config_text() const {
+  std::string sites;
+  for (const DemoList& list : kLists) sites += fmt::format("\n  \"{}\",", list.site);
+  return fmt::format(
+      kConfig, fmt::arg("shards", kShards), fmt::arg("clients", 2 * kClients),
+      fmt::arg("folder", options_.folder), fmt::arg("wait", kGreetWait.count()),
+      fmt::arg("friendly", options_.friendly), fmt::arg("hostile", options_.hostile),
+      fmt::arg("sites", sites + "\n"),
+      fmt::arg("dns", fmt::format("{}:{}", options_.dns.address.text(), options_.dns.port)));
+}
+
 Result<void> GateProcess::write_files() const {
-  const std::string config =
-      fmt::format(kConfig, fmt::arg("shards", kShards), fmt::arg("clients", 2 * kClients),
-                  fmt::arg("folder", options_.folder), fmt::arg("wait", kGreetWait.count()),
-                  fmt::arg("friendly", options_.friendly), fmt::arg("hostile", options_.hostile));
   const std::string access = fmt::format("127.{}.0.0/16 permit\n", kPermittedNetwork);
-  if (write_file(config_path(), config) && write_file(options_.folder + "/access.cidr", access)) {
+  const std::string catalogue =
+      fmt::format(kCatalogue, fmt::arg("zone", kNamedList.zone), fmt::arg("code", kNamedList.code));
+  std::error_code error;
+  std::filesystem::create_directory(options_.folder + "/catalogue.d", error);
+  if (write_file(config_path(), config_text()) &&
+      write_file(options_.folder + "/access.cidr", access) &&
+      write_file(options_.folder + "/catalogue.d/demo.toml", catalogue)) {
     return {};
   }
   return fail(ExitCode::kCantCreate,
@@ -188,15 +218,16 @@ Result<void> GateProcess::start(const std::function<bool()>& interrupted) {
   return {};
 }
 
-Result<Status> GateProcess::status() const {
+Result<std::string> GateProcess::ask(std::string command, std::string option) const {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return fail(ExitCode::kOsError, errno_text(errno));
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
-  std::string config = config_path();
-  char words[][16] = {"lychgate", "status", "--json", "--config"};
-  char* arguments[] = {words[0], words[1], words[2], words[3], config.data(), nullptr};
+  std::string name = "lychgate";
+  std::string config = "--config=" + config_path();
+  char* arguments[] = {name.data(), command.data(), config.data(),
+                       option.empty() ? nullptr : option.data(), nullptr};
   pid_t pid = -1;
   const int error =
       posix_spawn(&pid, options_.program.c_str(), &files, nullptr, arguments, environ);
@@ -209,8 +240,18 @@ Result<Status> GateProcess::status() const {
   }
   close(ends[0]);
   int how = 0;
-  if (error == 0 && waitpid(pid, &how, 0) == pid && how == 0) return Status(answer);
-  return fail(ExitCode::kUnavailable, "`lychgate status` did not answer");
+  if (error == 0 && waitpid(pid, &how, 0) == pid && how == 0) return answer;
+  return fail(ExitCode::kUnavailable, fmt::format("`lychgate {}` did not answer", command));
+}
+
+Result<Status> GateProcess::status() const {
+  auto answer = ask("status", "--json");
+  if (!answer) return tl::unexpected(answer.error());
+  return Status(std::move(*answer));
+}
+
+Result<std::string> GateProcess::lists() const {
+  return ask("lists", "");
 }
 
 Usage GateProcess::usage() const {

@@ -1,6 +1,6 @@
 // The real gate as a process of its own: writes its configuration into a temporary folder, starts
-// `lychgate run`, asks `lychgate status`, reads what the kernel says its shards use, and ends it.
-// Owns the folder and the process; both are gone when it is.
+// `lychgate run`, asks `lychgate status` and `lychgate lists`, reads what the kernel says its
+// shards use, and ends it. Owns the folder and the process; both are gone when it is.
 
 #pragma once
 
@@ -57,6 +57,7 @@ struct GateOptions {
   std::string folder;
   std::string friendly;  // backend as the configuration writes it
   std::string hostile;
+  Endpoint dns;  // the server to ask
 };
 
 class GateProcess {
@@ -70,6 +71,8 @@ class GateProcess {
   Result<void> start(const std::function<bool()>& interrupted);
   const Endpoint& address() const { return address_; }
   Result<Status> status() const;
+  // What `lychgate lists` prints.
+  Result<std::string> lists() const;
   Usage usage() const;
   // Ends it in order; an error says how it ended instead.
   Result<void> stop();
@@ -78,6 +81,9 @@ class GateProcess {
  private:
   std::string config_path() const { return options_.folder + "/lychgate.toml"; }
   Result<void> write_files() const;
+  std::string config_text() const;
+  // The output of `lychgate COMMAND [OPTION]`.
+  Result<std::string> ask(std::string command, std::string option) const;
   Result<void> spawn();
   bool find_address();
   bool wait_for_end(milliseconds patience, int& how);

@@ -1,7 +1,8 @@
 // lychgate-demo: shows the whole way on one machine. Starts the real gate and, in this process, two
-// tiny mail servers and a few hundred clients of four kinds; prints who was held, refused and sent
-// where, and what it cost. Exit code 0 only if every client got what it should; 1 if not; sysexits
-// codes when it cannot start; 128 and the signal when interrupted. Leaves nothing behind.
+// tiny mail servers, a server of DNS lists and some hundreds of clients of several kinds; prints
+// who was held, refused and sent where, what the lists did, and what it cost. Exit code 0 only if
+// every client got what it should; 1 if not; sysexits codes when it cannot start; 128 and the
+// signal when interrupted. Leaves nothing behind.
 
 #include <sys/resource.h>
 
@@ -15,7 +16,9 @@
 
 #include "bench/demo/cast.h"
 #include "bench/demo/client.h"
+#include "bench/demo/gate_log.h"
 #include "bench/demo/gate_process.h"
+#include "bench/demo/list_server.h"
 #include "bench/demo/loop.h"
 #include "bench/demo/report.h"
 #include "bench/demo/smtpd.h"
@@ -26,6 +29,7 @@ namespace {
 // The silent come in two lots: the second shows what one more of them costs.
 constexpr uint32_t kFirstZombies = 60;
 constexpr milliseconds kZombieGap{1};
+constexpr milliseconds kErrorGap{1};
 constexpr milliseconds kQuiet{300};
 // The others come mixed, over this time.
 constexpr milliseconds kArrivals{1200};
@@ -33,6 +37,8 @@ constexpr milliseconds kArrivals{1200};
 constexpr milliseconds kPlayPatience{15'000};
 constexpr milliseconds kEmptyPatience{4'000};
 constexpr milliseconds kAskAgain{50};
+// How often the gate's log is looked at.
+constexpr milliseconds kReadLog{20};
 
 // Sockets of both ends of a session and of the gate's connection to a server.
 constexpr rlim_t kDescriptors = rlim_t{4} * kClients;
@@ -70,8 +76,14 @@ Result<void> raise_descriptor_limit() {
 
 class Demo {
  public:
-  Demo(Loop& loop, GateProcess& gate, const Smtpd& friendly, const Smtpd& hostile)
-      : loop_(loop), gate_(gate), friendly_(friendly), hostile_(hostile) {}
+  Demo(Loop& loop, GateProcess& gate, ListServer& lists, const Smtpd& friendly,
+       const Smtpd& hostile)
+      : loop_(loop),
+        gate_(gate),
+        log_(gate.log_path()),
+        lists_(lists),
+        friendly_(friendly),
+        hostile_(hostile) {}
   Scene<bool> run();
 
  private:
@@ -80,16 +92,21 @@ class Demo {
   tl::unexpected<Early> interrupted() const { return interrupted_by(loop_.interrupted()); }
   void progress(const std::string& text) const { say_progress(monotonic_now() - start_, text); }
   bool all_are_teased() const;
+  bool are_gone(const Kind& kind) const;
   Scene<void> wait_until(const std::function<bool()>& done);
+  void follow_lists();
   Scene<Holding> hold_zombies();
   Scene<void> others_come();
   Scene<Status> wait_until_empty();
 
   Loop& loop_;
   GateProcess& gate_;
+  GateLog log_;
+  ListServer& lists_;
   const Smtpd& friendly_;
   const Smtpd& hostile_;
   Clients clients_;
+  ListsSeen seen_;
   const Instant start_ = monotonic_now();
 };
 
@@ -116,10 +133,38 @@ bool Demo::all_are_teased() const {
   });
 }
 
+bool Demo::are_gone(const Kind& kind) const {
+  return std::all_of(clients_.begin(), clients_.end(), [&](const auto& client) {
+    return &client->kind() != &kind || client->has_finished();
+  });
+}
+
 // Being late is no reason to stop: the report names who waited in vain.
 Scene<void> Demo::wait_until(const std::function<bool()>& done) {
-  if (loop_.run_until(done, start_ + kPlayPatience) != Wait::kInterrupted) return {};
-  return interrupted();
+  const Instant patience = start_ + kPlayPatience;
+  for (;;) {
+    const Wait wait = loop_.run_until(done, std::min(monotonic_now() + kReadLog, patience));
+    if (wait == Wait::kInterrupted) return interrupted();
+    follow_lists();
+    if (wait == Wait::kDone || monotonic_now() >= patience) return {};
+  }
+}
+
+// What the gate's log says of the lists. The one that was disabled is forgiven at once, so that it
+// can come back.
+void Demo::follow_lists() {
+  while (const auto line = log_.next("DNS list ")) {
+    progress("the gate's log says:");
+    print_wrapped(*line);
+    if (line->find(kQuotaList.zone) == std::string::npos) continue;
+    if (line->find(" disabled: ") != std::string::npos) {
+      seen_.disabled = true;
+      seen_.table = gate_.lists().value_or("");
+      lists_.forgive();
+      progress(fmt::format("{} answers us again", kQuotaList.zone));
+    }
+    seen_.back = seen_.back || line->find(" is back ") != std::string::npos;
+  }
 }
 
 Scene<Holding> Demo::hold_zombies() {
@@ -141,22 +186,22 @@ Scene<Holding> Demo::hold_zombies() {
 }
 
 Scene<void> Demo::others_come() {
-  for (const Kind* kind : {&kPreferred, &kStranger, &kEarlyTalker}) {
+  lists_.have_had_enough();
+  progress(
+      fmt::format("{} has had enough of us: to every question an error code", kQuotaList.zone));
+  // They come first, so that the gate meets the error codes before it knows what they mean.
+  invite(kErrorCoded, kErrorCoded.count, kErrorGap);
+  for (const Kind* kind : {&kPreferred, &kStranger, &kEarlyTalker, &kListed, &kVouched}) {
     invite(*kind, kind->count, kArrivals / kind->count);
   }
-  progress(fmt::format("now {} {}, {} {} and {} {} come, mixed", kPreferred.count,
-                       kPreferred.plural, kStranger.count, kStranger.plural, kEarlyTalker.count,
-                       kEarlyTalker.plural));
-  for (const Kind* kind : {&kPreferred, &kEarlyTalker, &kStranger, &kZombie}) {
-    const auto gone = [&] {
-      return std::all_of(clients_.begin(), clients_.end(), [&](const auto& client) {
-        return &client->kind() != kind || client->has_finished();
-      });
-    };
-    if (auto ok = wait_until(gone); !ok) return ok;
-    if (gone()) progress(fmt::format("the last of the {} has left", kind->plural));
+  progress(fmt::format("now {} more clients come, of all the other kinds, mixed",
+                       kClients - kZombie.count));
+  for (const Kind* kind :
+       {&kListed, &kVouched, &kPreferred, &kEarlyTalker, &kErrorCoded, &kStranger, &kZombie}) {
+    if (auto ok = wait_until([&] { return are_gone(*kind); }); !ok) return ok;
+    if (are_gone(*kind)) progress(fmt::format("the last of the {} has left", kind->plural));
   }
-  return {};
+  return wait_until([this] { return seen_.back; });
 }
 
 // Closing goes on a moment after the clients have left.
@@ -187,11 +232,14 @@ Scene<bool> Demo::run() {
   progress(stopped ? "the gate was told to stop and is gone" : stopped.error().text);
 
   const Play play{clients_, friendly_, hostile_};
+  seen_.errors = lists_.errors_for(kErrorCoded.network);
+  seen_.questions = lists_.questions();
   print_table(play);
+  const bool lists_good = print_lists(play, seen_);
   print_cost(*holding, before, after);
   const uint32_t differences = print_agreement(play, *status);
   const uint32_t failures = print_failures(play);
-  const bool good = stopped && differences == 0 && failures == 0;
+  const bool good = stopped && lists_good && differences == 0 && failures == 0;
   if (!good) print_tail(gate_.log_path());
   print_verdict(good, monotonic_now() - start_);
   return good;
@@ -209,15 +257,18 @@ Scene<bool> play(const std::string& program) {
   auto hostile =
       Smtpd::open(**loop, {.name = "hostile.demo", .pass_path = "", .patience = kHostilePatience});
   if (!hostile) return cannot(hostile.error());
+  auto lists = ListServer::open(**loop);
+  if (!lists) return cannot(lists.error());
   print_introduction(**friendly, **hostile);
   GateProcess gate({.program = program,
                     .folder = folder->path(),
                     .friendly = (*friendly)->backend(),
-                    .hostile = (*hostile)->backend()});
+                    .hostile = (*hostile)->backend(),
+                    .dns = (*lists)->address()});
   const auto started = gate.start([&] { return (*loop)->interrupted() != 0; });
   if (const int signal = (*loop)->interrupted(); signal != 0) return interrupted_by(signal);
   if (!started) return cannot(started.error());
-  return Demo(**loop, gate, **friendly, **hostile).run();
+  return Demo(**loop, gate, **lists, **friendly, **hostile).run();
 }
 
 int run(const std::string& program) {

@@ -1,4 +1,4 @@
-// Tables of at most 80 columns.
+// Tables of at most 80 columns, besides the one that `lychgate lists` prints.
 
 #include "bench/demo/report.h"
 
@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/demo/list_server.h"
+
 namespace lychgate::demo {
 namespace {
 
@@ -20,6 +22,8 @@ using Span = Clock::duration;
 
 constexpr uint32_t kFailuresShownMax = 12;
 constexpr size_t kTailLines = 10;
+constexpr size_t kColumns = 80;
+constexpr size_t kProgressIndent = 12;
 
 enum class Ink : uint8_t { kBold, kGreen, kRed };
 
@@ -78,16 +82,25 @@ Row row_of(const Play& play, const Kind& kind) {
 }
 
 std::string row_text(const Kind& kind, const Row& row) {
-  const std::string held = kind.held ? percentile(row.held, 50) : "not held";
+  const std::string held = kind.hold == Hold::kNone ? "not held" : percentile(row.held, 50);
   return fmt::format("  {:<14}{:>8}{:>10}{:>8}{:>9}{:>8}{:>6}{:>9}{:>9}", kind.name, row.count,
                      held, row.refused, row.friendly, row.hostile, row.mails,
                      percentile(row.greeted, 50), percentile(row.greeted, 99));
+}
+
+std::string listed_reply(const Client& client) {
+  const IpAddress& address = client.source().address;
+  return fmt::format("550 5.7.1 Service unavailable; client [{}] blocked using {}; {}",
+                     address.text(), kNamedList.zone, reason_for(address));
 }
 
 // Empty when the client got what it should.
 std::string complaint(const Play& play, const Client& client) {
   if (!client.has_finished()) return "was still waiting at the end";
   if (!client.problem().empty()) return client.problem();
+  if (&client.kind() == &kListed && client.heard().back() != listed_reply(client)) {
+    return "should have heard " + listed_reply(client);
+  }
   const Destination wanted = client.kind().destination;
   for (const Smtpd* server : {&play.friendly, &play.hostile}) {
     const bool should =
@@ -117,7 +130,9 @@ struct Observed {
   uint64_t answered = 0;
   uint64_t greeted_at_once = 0;
   uint64_t greeted_later = 0;
+  uint64_t vouched = 0;  // of these, before the wait was over
   uint64_t refused = 0;
+  uint64_t listed = 0;  // of these, by the lists
 };
 
 Observed observe(const Clients& clients) {
@@ -125,8 +140,10 @@ Observed observe(const Clients& clients) {
   for (const auto& client : clients) {
     if (!client->heard().empty()) ++out.answered;
     if (client->was_refused()) ++out.refused;
+    if (client->was_refused() && client->heard().back().starts_with("550 5.7.1")) ++out.listed;
     if (!client->greeted_after()) continue;
     ++(client->was_teased() ? out.greeted_later : out.greeted_at_once);
+    if (client->was_teased() && *client->greeted_after() < kGreetWait) ++out.vouched;
   }
   return out;
 }
@@ -142,10 +159,13 @@ double microseconds(std::chrono::nanoseconds span) {
 }  // namespace
 
 // Not by fmt::print, which throws when nobody reads our output any more; the demo must clean up.
-void print_line(std::string_view text) {
+void print_text(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fputc('\n', stdout);
   std::fflush(stdout);
+}
+
+void print_line(std::string_view text) {
+  print_text(std::string(text) + "\n");
 }
 
 void say_progress(Span since_start, std::string_view text) {
@@ -153,19 +173,37 @@ void say_progress(Span since_start, std::string_view text) {
       fmt::format("  {:>4.1f} s  {}", std::chrono::duration<double>(since_start).count(), text));
 }
 
+void print_wrapped(std::string_view text) {
+  const std::string indent(kProgressIndent, ' ');
+  while (indent.size() + text.size() > kColumns) {
+    const size_t space = text.rfind(' ', kColumns - indent.size());
+    if (space == std::string_view::npos) break;
+    print_line(indent + std::string(text.substr(0, space)));
+    text.remove_prefix(space + 1);
+  }
+  print_line(indent + std::string(text));
+}
+
 void print_introduction(const Smtpd& friendly, const Smtpd& hostile) {
-  print_line(paint(Ink::kBold, "lychgate-demo: one gate, two mail servers, many clients"));
+  print_line(
+      paint(Ink::kBold, "lychgate-demo: one gate, two mail servers, four DNS lists, many clients"));
   print_line("");
   print_line("The gate stands in front of two small mail servers on this machine. Clients");
   print_line(fmt::format("of 127.{}.x.x are on its access list and go straight to the friendly",
                          kPermittedNetwork));
-  print_line(fmt::format("server. All others must keep silent for {} s, then meet the hostile one.",
+  print_line(fmt::format("server. All others must keep silent for {} s, then meet the hostile one;",
                          kGreetWait.count() / 1000));
+  print_line("meanwhile four DNS lists are asked about each. Whoever has 8 points or more is");
+  print_line("refused as soon as that is certain, and -4 or less opens the friendly door.");
   print_line("");
   print_line("  friendly  gets the client's own connection, as a Postfix `pass` service would");
   print_line("            " + friendly.backend());
   print_line("  hostile   talks through the gate, and learns the client from a PROXY header");
   print_line("            " + hostile.backend());
+  print_line("");
+  for (const DemoList& list : kLists) {
+    print_line(fmt::format("  {:<48}{}", list.site, list.says));
+  }
   print_line("");
 }
 
@@ -175,6 +213,37 @@ void print_table(const Play& play) {
   print_line("                          held for            sent to             220 heard after");
   print_line("                 clients  (median) refused friendly hostile mails   median      99%");
   for (const Kind& kind : kCast) print_line(row_text(kind, row_of(play, kind)));
+}
+
+bool print_lists(const Play& play, const ListsSeen& seen) {
+  const Row listed = row_of(play, kListed);
+  const Row vouched = row_of(play, kVouched);
+  const Row coded = row_of(play, kErrorCoded);
+  print_line("");
+  print_line(paint(Ink::kBold, "What the DNS lists did"));
+  print_line(fmt::format("  {} of {} {} (5 + 3 points) were refused after {}:", listed.refused,
+                         listed.count, kListed.plural, percentile(listed.held, 50)));
+  for (const auto& client : play.clients) {
+    if (&client->kind() != &kListed || client->heard().empty()) continue;
+    print_wrapped(client->heard().back());
+    break;
+  }
+  print_line(fmt::format("  {} of {} {} (-5 points) were let through after {}.", vouched.friendly,
+                         vouched.count, kVouched.plural, percentile(vouched.held, 50)));
+  print_line(fmt::format("  {} answered {} questions about the {} {}", kQuotaList.zone, seen.errors,
+                         coded.count, kErrorCoded.plural));
+  print_line("  with 127.255.255.254. Its pattern takes that, but an error code never counts:");
+  print_line(fmt::format("  {} of them were refused.", coded.refused));
+  print_line(fmt::format("  {} questions reached the server of the lists.", seen.questions));
+  print_line(
+      fmt::format("  `lychgate lists` at the time when {} was disabled:\n", kQuotaList.zone));
+  print_text(seen.table);
+  const bool good = seen.disabled && seen.back && seen.errors > 0 && !seen.table.empty();
+  if (!seen.disabled) print_line(paint(Ink::kRed, "  it was not disabled"));
+  if (!seen.back) print_line(paint(Ink::kRed, "  it has not come back"));
+  if (seen.errors == 0) print_line(paint(Ink::kRed, "  no error code was given"));
+  if (seen.table.empty()) print_line(paint(Ink::kRed, "  `lychgate lists` did not answer"));
+  return good;
 }
 
 void print_cost(const Holding& holding, const Usage& before, const Usage& after) {
@@ -191,12 +260,12 @@ void print_cost(const Holding& holding, const Usage& before, const Usage& after)
   print_line(
       fmt::format("           that is {} bytes more for each; its slot of 64 bytes was there",
                   more == 0 ? 0 : grown / more));
-  print_line("           from the start, and the kernel's own socket (some 4 kB) is not counted");
-  print_line(fmt::format("  CPU      {:.0f} us in {} ms in which it only held those {} clients",
+  print_line("           from the start; the kernel's own socket (some 4 kB) is not counted");
+  print_line(fmt::format("  CPU      {:.0f} us in {} ms in which it held those {} clients",
                          microseconds(quiet), holding.pause.count(), holding.all));
-  print_line(fmt::format("           {:.0f} us for each client of the whole play: accept, wait,",
+  print_line(fmt::format("           {:.0f} us for each client of the whole play: accept, ask",
                          microseconds(whole) / kClients));
-  print_line("           look, log, hand-off, relay and close");
+  print_line("           the lists, wait, look, log, hand-off, relay and close");
 }
 
 uint32_t print_agreement(const Play& play, const Status& status) {
@@ -212,9 +281,12 @@ uint32_t print_agreement(const Play& play, const Status& status) {
   const Line lines[] = {
       {"clients accepted", "counters", "accepted", seen.answered},
       {"of these on the access list", "counters", "allowlisted", seen.greeted_at_once},
-      {"spoke before the greeting", "counters", "pregreet", seen.refused},
+      {"spoke before the greeting", "counters", "pregreet", seen.refused - seen.listed},
+      {"8 points or more in the lists", "counters", "dnsl_failed", seen.listed},
+      {"-4 points or less", "counters", "dnsl_allow", seen.vouched},
+      {"questions without an answer", "counters", "dns_timed_out", 0},
       {"refused with 550", "counters", "refused", seen.refused},
-      {"passed the silent wait", "counters", "pass_new", seen.greeted_later},
+      {"passed every test", "counters", "pass_new", seen.greeted_later},
       {"taken by the friendly server", "friendly", "taken", friendly},
       {"taken by the hostile server", "hostile", "taken", hostile},
       {"bytes relayed to and from it", "counters", "relayed_bytes", play.hostile.session_bytes()},

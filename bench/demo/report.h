@@ -34,12 +34,27 @@ struct Play {
   const Smtpd& hostile;
 };
 
+// What the demo saw of the DNS lists.
+struct ListsSeen {
+  bool disabled = false;   // kQuotaList, says the gate's log
+  bool back = false;       // the same, later
+  std::string table;       // `lychgate lists` when it was disabled
+  uint64_t errors = 0;     // error codes it gave about the error-coded clients
+  uint64_t questions = 0;  // that reached the server of the lists
+};
+
 // One line of progress with the seconds since the start.
 void say_progress(Clock::duration since_start, std::string_view text);
 void print_line(std::string_view text);
+// Whole lines with their ends.
+void print_text(std::string_view text);
+// The same, indented under a line of progress and broken between words.
+void print_wrapped(std::string_view text);
 
 void print_introduction(const Smtpd& friendly, const Smtpd& hostile);
 void print_table(const Play& play);
+// What the lists said and what became of it; false: not all that should have happened did.
+bool print_lists(const Play& play, const ListsSeen& seen);
 void print_cost(const Holding& holding, const Usage& before, const Usage& after);
 // Compares `lychgate status` with our own counts; the number of rows that differ.
 uint32_t print_agreement(const Play& play, const Status& status);
