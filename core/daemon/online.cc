@@ -28,31 +28,30 @@ Result<std::unique_ptr<Online>> Online::create(const config::Config& config,
   if (getrandom(key.data(), sizeof(key), 0) != sizeof(key)) {
     return fail(ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno)));
   }
-  auto reactor = ring::UringReactor::create({.slots = kSlotsMin, .buffers = kRelayBuffersHere});
-  if (!reactor) return tl::unexpected(reactor.error());
+  auto ring = ring::UringReactor::create({.slots = kSlotsMin, .buffers = kRelayBuffersHere});
+  if (!ring) return tl::unexpected(ring.error());
   auto slots = SlotTable::create(kSlotsMin + 1, key);
   if (!slots) return tl::unexpected(slots.error());
-  auto counters = SharedCounters::create(1);
-  if (!counters) return tl::unexpected(counters.error());
+  auto shared = SharedCounters::create(1);
+  if (!shared) return tl::unexpected(shared.error());
   auto sockets = dns::open_udp_sockets(plan.servers, config.dns.sockets);
   if (!sockets) return tl::unexpected(sockets.error());
-  std::unique_ptr<Online> online(
-      new Online(std::move(*reactor), std::move(*slots), std::move(*counters)));
-  online->sockets_ = std::move(*sockets);
+  std::unique_ptr<Online> made(new Online(std::move(*ring), std::move(*slots), std::move(*shared)));
+  made->sockets_ = std::move(*sockets);
   auto lookups = Lookups::create({.config = config,
                                   .plan = plan,
-                                  .connections = online->connections_,
-                                  .shared = online->counters_.lists(),
-                                  .counters = online->counters_.shards(),
-                                  .mine = online->counters_.shards()[0],
+                                  .connections = made->connections_,
+                                  .shared = made->counters_.lists(),
+                                  .counters = made->counters_.shards(),
+                                  .mine = made->counters_.shards()[0],
                                   .watching = true,
-                                  .sockets = online->sockets_,
+                                  .sockets = made->sockets_,
                                   .key = key},
-                                 online->now_);
+                                 made->now_);
   if (!lookups) return tl::unexpected(lookups.error());
-  online->lookups_ = std::move(*lookups);
-  online->lookups_->start();
-  return online;
+  made->lookups_ = std::move(*lookups);
+  made->lookups_->start();
+  return made;
 }
 
 Online::Online(std::unique_ptr<ring::UringReactor> reactor, SlotTable slots,
