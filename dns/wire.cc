@@ -135,9 +135,9 @@ Packet bytes_of(std::span<const char> message) {
 // Behind the labels at `at`: a root, a pointer, something that is refused, or the packet's end.
 size_t labels_end(const Packet& packet, size_t at) {
   while (at < packet.size) {
-    const uint8_t length = packet.data[at];
+    const size_t length = packet.data[at];
     if (length == 0 || length > kLabelBytesMax) break;
-    at += 1U + length;
+    at += length + 1;
   }
   return at;
 }
@@ -435,7 +435,8 @@ size_t write_question(const Question& question, const QuestionOptions& options,
   at = std::copy(kCounts.begin(), kCounts.end(), at);
   char* const name = at;
   const IpAddress& address = question.address;
-  at = address.is_v4() ? put_reversed_v4(at, address) : put_reversed_v6(at, address);
+  const bool octets = address.is_v4() && question.form == AddressForm::kOwn;
+  at = octets ? put_reversed_v4(at, address) : put_reversed_v6(at, address);
   at = std::copy(zone.begin(), zone.end(), at);
   if (options.case_bits) mix_case({name, at}, *options.case_bits);
   at = put16(at, static_cast<uint16_t>(question.type));
