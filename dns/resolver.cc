@@ -113,6 +113,7 @@ std::optional<Outcome> Resolver::ask(const Ask& ask, Tick now) {
   query.case_bits = config_.mix_case ? random() : 0;
   query.asked = now;
   query.type = ask.type;
+  query.form = ask.form;
   query.zone = static_cast<uint8_t>(ask.zone);
   ++open_;
   append(by_age_, index, &Query::age);
@@ -128,8 +129,11 @@ std::span<char> Resolver::packet(uint32_t index) const {
 std::span<const char> Resolver::write(const Query& query, uint16_t id, std::span<char> into) const {
   QuestionOptions options{.id = id, .case_bits = std::nullopt};
   if (config_.mix_case) options.case_bits = query.case_bits;
-  const size_t size = write_question(
-      {.address = query.address, .zone = zones_[query.zone], .type = query.type}, options, into);
+  const size_t size = write_question({.address = query.address,
+                                      .zone = zones_[query.zone],
+                                      .type = query.type,
+                                      .form = query.form},
+                                     options, into);
   return into.first(size);
 }
 

@@ -26,6 +26,7 @@ struct Ask {
   uint32_t zone = 0;  // index into ResolverParts::zones
   IpAddress address;
   RecordType type = RecordType::kA;
+  AddressForm form = AddressForm::kOwn;
   uint64_t cookie = 0;
 };
 
@@ -94,6 +95,7 @@ class Resolver {
     Tick attempt_ends = 0;
     std::array<Seat, kDnsAttemptsMax> seats{};
     RecordType type = RecordType::kA;
+    AddressForm form = AddressForm::kOwn;
     uint8_t zone = 0;
     uint8_t attempts = 0;
     uint8_t live = 0;   // bits of seats that are still ours

@@ -36,10 +36,17 @@ struct ZoneName {
 // too long label, a name that leaves no room for 32 nibbles in front, or `out` too small.
 std::optional<size_t> write_zone(std::string_view dotted, std::span<char> out);
 
+// How an address is written in front of a zone.
+enum class AddressForm : uint8_t {
+  kOwn,      // octets of an IPv4 address, nibbles of an IPv6 one
+  kNibbles,  // always nibbles: the test points of IPv6 lists are v4-mapped (RFC 5782 section 5)
+};
+
 struct Question {
   IpAddress address;
   ZoneName zone;
   RecordType type = RecordType::kA;
+  AddressForm form = AddressForm::kOwn;
 };
 
 struct QuestionOptions {

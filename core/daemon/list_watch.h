@@ -17,6 +17,7 @@
 #include "core/config/lists.h"
 #include "core/daemon/log.h"
 #include "dns/health.h"
+#include "dns/wire.h"
 
 namespace lychgate::daemon {
 
@@ -25,6 +26,10 @@ struct Probe {
   uint32_t list = 0;
   uint32_t point = 0;  // 0: listed v4, 1: unlisted v4, 2: listed v6, 3: unlisted v6
   IpAddress address;
+
+  dns::AddressForm form() const {
+    return point < 2 ? dns::AddressForm::kOwn : dns::AddressForm::kNibbles;
+  }
 };
 inline constexpr uint32_t kProbePoints = 4;
 

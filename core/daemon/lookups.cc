@@ -222,10 +222,12 @@ bool Lookups::has_reason(uint32_t record) const {
   return reason.of == inquiries_.id(record);
 }
 
-std::string_view Lookups::reason(uint32_t slot) const {
+std::string_view Lookups::reason(uint32_t slot, uint32_t list) const {
   const uint32_t record = inquiries_.record_of(slot);
   if (record == InquiryId::kNoRecord || reasons_.empty() || !has_reason(record)) return {};
   const Reason& reason = reasons_[notes_[record].reason];
+  // Since it was asked for, another list may have come to count more.
+  if (reason.list != list) return {};
   return {reason.text.data(), reason.size};
 }
 
@@ -304,6 +306,7 @@ void Lookups::settle_reason(const dns::Outcome& outcome) {
   Reason& reason = reasons_[next_reason_];
   next_reason_ = static_cast<uint16_t>((next_reason_ + 1u) % reasons_.size());
   reason.of = inquiries_.id(*record);
+  reason.list = static_cast<uint8_t>(outcome.zone);
   reason.size = 0;
   if (outcome.kind == OutcomeKind::kReply) {
     const std::string_view text = outcome.reply->reason();
@@ -391,6 +394,7 @@ void Lookups::advance(Tick now, WallTime wall) {
       const auto victim =
           resolver_->ask({.zone = probe->list,
                           .address = probe->address,
+                          .form = probe->form(),
                           .cookie = make_cookie({probe->point, 0}, Purpose::kProbe)},
                          now);
       if (victim) settle(*victim, now);

@@ -61,8 +61,8 @@ class Lookups {
   using Parts = std::array<Part, kListsMax>;
   // What counted for a waiting client, the heaviest reason against it first. Returns how many.
   size_t parts(uint32_t slot, Tick now, Parts& into) const;
-  // The TXT reason of the first of these; empty: not asked for, or not had.
-  std::string_view reason(uint32_t slot) const;
+  // The TXT reason of one of these; empty: not asked for, or not had.
+  std::string_view reason(uint32_t slot, uint32_t list) const;
 
   // A completion of one of the kDns operations (connections taken).
   void complete(const ring::Completion& completion, Tick now);
@@ -90,6 +90,7 @@ class Lookups {
   };
   struct Reason {
     dns::InquiryId of;
+    uint8_t list = 0;
     uint8_t size = 0;
     std::array<char, dns::kTextBytesMax> text{};
   };

@@ -56,7 +56,7 @@ void Shard::reply(uint32_t index, smtp::ReplyId id, Tick now) {
   Lookups::Parts counted;
   if (listed && lookups_->parts(index, now, counted) > 0 && counted[0].weight > 0) {
     const auto room = written_.lend();
-    const std::string_view reason = lookups_->reason(index);
+    const std::string_view reason = lookups_->reason(index, counted[0].list);
     if (config_.dnsl.reason && reason.empty()) counters_.add(Counter::kListsReasonless);
     if (!room) counters_.add(Counter::kRepliesUnnamed);
     if (room) {

@@ -109,6 +109,23 @@ TEST(Question, MixesTheCaseOfLettersInOrder) {
   EXPECT_EQ(name(v6, "x.test", 0b1001), "DcbAbdxtest") << "nibbles are letters too";
 }
 
+// The test points of IPv6 lists are v4-mapped, which every other question writes as octets.
+TEST(Question, WritesAMappedAddressInNibblesWhenTold) {
+  std::array<char, kQuestionBytesMax> bytes{};
+  const std::string zone("\1x\0", 3);
+  const size_t size = write_question({.address = *IpAddress::parse("::ffff:7f00:2"),
+                                      .zone = {zone},
+                                      .type = RecordType::kA,
+                                      .form = AddressForm::kNibbles},
+                                     {.id = 0, .case_bits = {}}, bytes);
+  std::string want;
+  for (const char nibble : std::string("200000f7ffff") + std::string(20, '0')) {
+    want += '\1';
+    want += nibble;
+  }
+  EXPECT_EQ(std::string(bytes.data(), size).substr(kHeaderBytes, want.size()), want);
+}
+
 struct Freed {
   void operator()(ldns_pkt* packet) const { ldns_pkt_free(packet); }
   void operator()(char* text) const { std::free(text); }
