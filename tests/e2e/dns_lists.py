@@ -25,7 +25,8 @@ class Zone:
 
     listed:  {address: code}, {address: (code, code ...)} or an iterable of addresses that all
              have `code`. A generator of millions costs no memory here. IPv4 and IPv6 may be mixed
-             in a dict; an iterable is IPv4 unless `family` is 6.
+             in a dict, where rbldnsd has one code for an IPv6 address; an iterable is IPv4
+             unless `family` is 6.
     reason:  TXT of every entry, "$" stands for the address; None: no TXT
     ttl, negative_ttl: seconds of records, and of the SOA of what is not listed
     soa:     False leaves the SOA out

@@ -33,15 +33,20 @@ class Gate:
     access: text of the access list; None: no [access] table
     inherited: a listening socket to hand over as LISTEN_FDS does, on the address it has
     owner:  the user the directory belongs to, for a gate that drops root
+    files:  {path below the directory: text}, for example drop-ins of the catalogue
+    environment: variables besides ours
+    before: a preexec_fn of the test; the working directory is always the gate's own
     """
 
     def __init__(self, body, top="shards = 1", access=None, access_reject=None, inherited=None,
-                 owner=None):
+                 owner=None, files=None, environment=None, before=None):
         self._scratch = ScratchDir("gate")
         self.dir = self._scratch.path
         if owner is not None:
             shutil.chown(self.dir, owner)
         self._inherited = inherited
+        self._environment = environment or {}
+        self._before = before
         self.port = inherited.getsockname()[1] if inherited else free_port()
         self.target = ("127.0.0.1", self.port)
         self.control = os.path.join(self.dir, "control.sock")
@@ -50,6 +55,9 @@ class Gate:
         self._daemon = None
         self.config = self._scratch.file(
             "lychgate.toml", self._configuration(top, body, access, access_reject))
+        for path, text in (files or {}).items():
+            os.makedirs(os.path.dirname(os.path.join(self.dir, path)), exist_ok=True)
+            self._scratch.file(path, text)
         try:
             self._start()
         except BaseException:
@@ -80,10 +88,16 @@ class Gate:
         with notify, open(self._scratch.file("stderr"), "wb") as stderr:
             self._daemon = subprocess.Popen(
                 self._command(), start_new_session=True,
-                env=marked_environment(NOTIFY_SOCKET=path, **{name: value}),
+                env=marked_environment(NOTIFY_SOCKET=path, **{name: value}, **self._environment),
                 pass_fds=[self._inherited.fileno()] if self._inherited else [],
-                preexec_fn=die_with_parent, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+                preexec_fn=self._prepare, cwd=self.dir, stdin=subprocess.DEVNULL, stdout=stderr,
+                stderr=stderr)
             self._wait_ready(notify)
+
+    def _prepare(self):
+        die_with_parent()
+        if self._before is not None:
+            self._before()
 
     def _command(self):
         command = [LYCHGATE, "run", "--config", self.config]
@@ -131,6 +145,20 @@ class Gate:
     def outcomes(self, pool):
         """{"taken": n, "refused": n, ...} of one pool over all shards."""
         return self.total()["pools"][pool]
+
+    def lists(self):
+        """{list: what `lists --json` says of it}."""
+        result = run_command("lists", "--socket", self.control, "--json")
+        if result.returncode != 0:
+            raise AssertionError(f"lists ended with {result.returncode}: {result.stderr}")
+        return {one["list"]: one for one in json.loads(result.stdout)["lists"]}
+
+    def wait_list(self, name, state, seconds=10):
+        """Waits until a list is "up" or "disabled"; returns what is said of it then."""
+        def reached():
+            said = self.lists()[name]
+            return said if said["state"] == state else None
+        return wait_until(reached, seconds, f"{name} is {state}")
 
     def shard_pids(self):
         return [shard["pid"] for shard in self.status()["shards"]]
@@ -209,7 +237,14 @@ def limits(**settings):
     return "[limits]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
 
 
+def table(name, **settings):
+    """Text of any other table, for example table("dnsl", sites=[...], threshold=3)."""
+    return f"[{name}]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
+
+
 def _toml(value):
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
     return str(value) if isinstance(value, (int, float)) else f'"{value}"'
