@@ -85,9 +85,10 @@ bool ListHealth::probe_ended(ProbeOutcome outcome, Tick now, uint32_t jitter) {
   const ListState before = state_;
   probing_ = false;
   last_ended_ = now;
-  silent_ = outcome == ProbeOutcome::kTimedOut ? std::min(silent_ + 1, kSilentProbesMax) : 0;
+  silent_ = may_be_ours(outcome) ? std::min(silent_ + 1, kSilentProbesMax) : 0;
   if (silent_ > 0 && silent_ < kSilentProbesMax) {
-    next_probe_ = now;
+    // SERVFAIL comes at once and would come again; silence has taken its time already.
+    next_probe_ = outcome == ProbeOutcome::kRefused ? now + kSuspectGapMs : now;
     return false;
   }
   if (outcome == ProbeOutcome::kGood) {

@@ -33,7 +33,8 @@ struct HealthOptions {
 };
 
 // When a silent list is disabled, and how rarely a disabled one is asked.
-inline constexpr int kSilentProbesMax = 2;  // UDP loses packets: one silent probe proves nothing
+// UDP loses packets and resolvers fail for a moment: one silent or refused probe proves nothing.
+inline constexpr int kSilentProbesMax = 2;
 inline constexpr int kBackoffMax = 8;       // times the interval
 
 class ListHealth {

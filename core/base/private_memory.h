@@ -29,9 +29,10 @@ class PrivateMemory {
   std::span<char> bytes_;
 };
 
-// Makes no core dump of this process nor of those it forks: memory can be left out of a dump, but
-// not the vector registers, in which the last copy or comparison of a key still stands (seen). To be
-// called before a key is read, and again after every change of user, which resets it (prctl(2)).
+// No core dump is made of this process nor of those it forks: memory can be left out of one, but
+// not the vector registers, in which the last copy or comparison of a key still stands (seen).
+// To be called before a key is read, and again after every change of user, which resets it
+// (prctl(2)).
 void refuse_core_dumps();
 
 // A text that must not be printed: it has no stream operator and no formatter, and the only way to

@@ -77,10 +77,10 @@ WhyList part_of(const Online& online, const config::List& list, uint32_t index) 
 void take_answers(const Online& online, const ListsPlan& plan, WhyParts& why) {
   const Lookups& lookups = online.lookups();
   why.score = lookups.sum(online.client()).score;
-  why.reason = lookups.reason(online.client());
   Lookups::Parts counted;
   if (lookups.parts(online.client(), online.now(), counted) > 0 && counted[0].weight > 0) {
     why.named = &plan.lists[counted[0].list];
+    why.reason = lookups.reason(online.client(), counted[0].list);
   }
   for (uint32_t i = 0; i < plan.lists.size(); ++i) {
     why.lists.push_back(part_of(online, plan.lists[i], i));

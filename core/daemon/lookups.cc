@@ -278,6 +278,7 @@ void Lookups::settle_client(const dns::Outcome& outcome, Tick now) {
     ListCounters& counters = mine_.lists[outcome.zone];
     if (is_error(score.meaning)) {
       ListCounters::add(counters.errors);
+      answer.code = score.code;  // for those who ask why
     } else {
       if (score.weight != 0) ListCounters::add(counters.listed);
       answer = {.code = score.code,
@@ -370,7 +371,7 @@ std::optional<uint32_t> Lookups::next_decided() {
 
 // A list that has become up counts from now on, a disabled one no longer: either may decide.
 void Lookups::look_at_boards() {
-  version_ = shared_.version.load(std::memory_order_relaxed);
+  version_ = shared_.version.load(std::memory_order_acquire);  // of what the boards say
   unproven_ = false;
   for (uint32_t i = 0; i < lists_.size(); ++i) {
     const ListBoard& board = shared_.boards[i];

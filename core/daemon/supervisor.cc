@@ -366,6 +366,9 @@ void Supervisor::announce() const {
                                listen.address.bracketed(), plan_.config.shards,
                                plan_.config.limits.per_shard));
   }
+  for (const std::string& warning : plan_.lists.warnings) {
+    log_now(sink_, "warning: " + warning);
+  }
   notify("READY=1");
 }
 
