@@ -49,7 +49,10 @@ Said said_by_record(const WhyList& of) {
   const uint32_t code = of.answer.code;
   const Meaning meaning = admission::score_answer(*of.list, std::span(&code, 1)).meaning;
   Said said{config::kMeaningNames[static_cast<size_t>(meaning)], text_of(*of.list, code), true};
-  if (said.meaning.empty()) {
+  if (!said.meaning.empty()) return said;
+  if (of.answer.state == AnswerState::kFailed) {
+    said.meaning = "never counts: a refusal (127.255.255.0/24), or not in 127.0.0.0/8";
+  } else {
     said.meaning = meaning == Meaning::kNeutral
                        ? "known to no catalogue and no pattern of dnsl.sites"
                        : "by its pattern in dnsl.sites";
@@ -69,6 +72,7 @@ Said said_by(const WhyList& of, const IpAddress& address) {
     case AnswerState::kAsked:
       return {"no answer", "nothing has come yet", false};
     case AnswerState::kFailed:
+      if (of.answer.code != 0) return said_by_record(of);
       return {"failed", fault_words(of.fault), false};
     case AnswerState::kAnswered:
       break;
