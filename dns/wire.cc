@@ -133,7 +133,7 @@ Packet bytes_of(std::span<const char> message) {
 }
 
 // Behind the labels at `at`: a root, a pointer, something that is refused, or the packet's end.
-size_t labels_end(const Packet& packet, size_t at) {
+size_t labels_end(Packet packet, size_t at) {
   while (at < packet.size) {
     const size_t length = packet.data[at];
     if (length == 0 || length > kLabelBytesMax) break;
@@ -144,7 +144,7 @@ size_t labels_end(const Packet& packet, size_t at) {
 
 // Whether labels and the pointer behind them, at `at`, make a name. Each pointer goes before the
 // labels that it continues.
-bool is_pointed_name(const Packet& packet, size_t labels, size_t at) {
+bool is_pointed_name(Packet packet, size_t labels, size_t at) {
   size_t bytes = 1;  // with the root
   for (int pointers = 0; pointers <= kPointersMax; ++pointers) {
     bytes += at - labels;
@@ -161,7 +161,7 @@ bool is_pointed_name(const Packet& packet, size_t labels, size_t at) {
 
 // The offset behind the name at `at`; 0: there is no name, or one that is refused. What a pointer
 // leads to has no part in the offset, so that the processor need not wait for it.
-size_t name_end(const Packet& packet, size_t at) {
+size_t name_end(Packet packet, size_t at) {
   const size_t end = labels_end(packet, at);
   if (end >= packet.size) return 0;
   if (packet.data[end] == 0) return end - at < kNameBytesMax ? end + 1 : 0;
@@ -169,13 +169,13 @@ size_t name_end(const Packet& packet, size_t at) {
 }
 
 // Past the pointers at `at`, to the label they mean.
-size_t follow(const Packet& packet, size_t at) {
+size_t follow(Packet packet, size_t at) {
   while (packet.data[at] >= kPointerMark) at = load16(packet.data + at) & kPointerTarget;
   return at;
 }
 
 // RFC 4343: ASCII letters only. REQUIRES: name_end() has accepted both, or one is the question's.
-bool same_name(const Packet& packet, size_t one, size_t other) {
+bool same_name(Packet packet, size_t one, size_t other) {
   while (true) {
     one = follow(packet, one);
     other = follow(packet, other);
