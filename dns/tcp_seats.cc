@@ -4,7 +4,6 @@
 #include "dns/tcp_seats.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -124,7 +123,9 @@ std::optional<TcpSeats::Ended> TcpSeats::received(Stream& stream, const Completi
     if (bytes.size() > kDnsTcpBytes - stream.received) return end(stream, {});
     std::memcpy(in(seat).data() + stream.received, bytes.data(), bytes.size());
     stream.received += static_cast<uint32_t>(bytes.size());
-  } else if (completion.result != -ENOBUFS) {
+  } else {
+    // At -ENOBUFS too: relays hold all buffers, and to try again until one is free would be to
+    // spin. A question is not worth a queue for them.
     return end(stream, {});
   }
   const auto got = in(seat).first(stream.received);

@@ -23,11 +23,11 @@ uint32_t PlainBook::code_of(const IpAddress& address) {
   return 0x7f000000 | (siphash({3, 4}, address.bytes) & 0xffff);
 }
 
-sim::DnsAnswer PlainBook::answer(const sim::DnsQuestion& question, sim::Time) {
+std::optional<sim::DnsAnswer> PlainBook::answer(const sim::DnsQuestion& question, sim::Time) {
   const size_t labels = question.name.size() - std::string_view(kZone).size() - 1;
   const auto address = sim::reversed_address(std::string_view(question.name).substr(0, labels));
   LYCH_CHECK(question.name.ends_with(kZone) && address);
-  return {.codes = {code_of(*address)}, .text = "because of " + address->text()};
+  return sim::DnsAnswer{.codes = {code_of(*address)}, .text = "because of " + address->text()};
 }
 
 sim::DnsAnswer PlainBook::lie(const sim::DnsQuestion&) {
@@ -56,6 +56,7 @@ ResolverWorld::ResolverWorld(const ResolverSetup& setup)
                                           .servers = endpoints_,
                                           .sockets = sockets_,
                                           .config = config_,
+                                          .patience = config_.timeout,
                                           .key = {setup.seed, 5}}));
   resolver->start();
   turn(0);

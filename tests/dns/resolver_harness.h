@@ -17,7 +17,7 @@ namespace lychgate::dns {
 // Every address is listed, with a code of its own.
 class PlainBook : public sim::DnsBook {
  public:
-  sim::DnsAnswer answer(const sim::DnsQuestion& question, sim::Time now) override;
+  std::optional<sim::DnsAnswer> answer(const sim::DnsQuestion& question, sim::Time now) override;
   sim::DnsAnswer lie(const sim::DnsQuestion& question) override;
   static uint32_t code_of(const IpAddress& address);
 };

@@ -15,7 +15,16 @@ using smtp::ReplyId;
 
 namespace {
 
+constexpr std::string_view kListed = " 5.7.1 Service unavailable; client [";
+
+// The one reply that has names in it is known by its beginning.
 std::optional<ReplyId> reply_of(std::string_view line) {
+  if (line.substr(0, 3) == "550" && line.substr(3).starts_with(kListed)) {
+    return ReplyId::kRefuseListed;
+  }
+  if (line.substr(0, 3) == "521" && line.substr(3).starts_with(kListed)) {
+    return ReplyId::kDropListed;
+  }
   for (size_t i = 0; i < smtp::kReplyCount; ++i) {
     const auto id = static_cast<ReplyId>(i);
     if (smtp::reply_bytes(id) == line) return id;
@@ -115,7 +124,7 @@ void Client::hear_line(const std::string& line) {
     in_.emplace(server_key(session));
   } else if (const auto reply = reply_of(line)) {
     heard_reply_ = reply;
-    if (reply != reply_) fault("heard a reply that the gate did not send");
+    if (reply != reply_ || line != reply_line_) fault("heard a reply that the gate did not send");
   } else {
     fault(fmt::format("heard \"{}\"", line.substr(0, line.size() - 1)));
   }
@@ -209,7 +218,9 @@ void Client::hand_off_begins() {
   }
   if (config.greet.wait == milliseconds(0)) return;
   const Time served = *accepted_at_ + static_cast<Time>(config.greet.wait.count());
-  if (stage_.agenda.now() < served) fault("handed off before it served the wait");
+  if (stage_.agenda.now() < served) check_let_off();
+  if (let_off_) return;
+  check_score_when_handed_off();
   const bool early = first_byte_at_ && *first_byte_at_ < served;
   if (early && config.greet.pregreet != config::Action::kIgnore) {
     fault("handed off although it spoke early");
@@ -219,13 +230,71 @@ void Client::hand_off_begins() {
   }
 }
 
+bool Client::asks_lists() const {
+  return !scenario_.lists.empty() && scenario_.config.greet.wait > milliseconds(0) &&
+         !allowlisted();
+}
+
+// Handed off before the end of the wait. A later attempt at another backend may find the answers
+// expired or their list disabled: the first one counts.
+void Client::check_let_off() {
+  if (let_off_) return;
+  let_off_ = true;
+  const config::Dnsl& dnsl = scenario_.config.dnsl;
+  const auto bounds = crowd_.lists->bounds(script_.from.address, *accepted_at_);
+  if (!asks_lists() || dnsl.allow_threshold >= 0 || bounds.least > dnsl.allow_threshold) {
+    fault(fmt::format("handed off before it served the wait; score {} at least", bounds.least));
+  }
+}
+
+void Client::check_score_when_handed_off() {
+  const config::Dnsl& dnsl = scenario_.config.dnsl;
+  const bool exact =
+      asks_lists() && scenario_.answers_all && scenario_.config.greet.wait >= milliseconds(6000);
+  if (!exact || dnsl.action == config::Action::kIgnore) return;
+  const int score = crowd_.lists->whole_score(script_.from.address);
+  if (score >= dnsl.threshold) fault(fmt::format("handed off with a score of {}", score));
+}
+
+// Nobody is refused for what the lists have not said.
+void Client::check_listed_reply(std::string_view line) {
+  const config::Dnsl& dnsl = scenario_.config.dnsl;
+  const ListBook& lists = *crowd_.lists;
+  const auto bounds = lists.bounds(script_.from.address, *accepted_at_);
+  if (!asks_lists()) fault("refused by lists that it was not measured with");
+  if (bounds.greatest < dnsl.threshold) {
+    fault(fmt::format("refused by lists with a score of {} at most", bounds.greatest));
+  }
+  const bool exact = scenario_.answers_all && scenario_.config.greet.wait >= milliseconds(6000);
+  const int whole = lists.whole_score(script_.from.address);
+  if (exact && whole < dnsl.threshold) fault(fmt::format("refused with a score of {}", whole));
+  const auto id = *reply_of(line);
+  if (line == smtp::reply_bytes(id)) return;  // no room for names
+  const std::string named = fmt::format("{}] blocked using ", script_.from.address.text());
+  line.remove_prefix(3 + kListed.size());
+  line.remove_suffix(2);
+  if (!line.starts_with(named)) return fault("a reply with the wrong address");
+  line.remove_prefix(named.size());
+  const size_t end = std::min(line.find("; "), line.size());
+  const ListModel* list = lists.find(line.substr(0, end));
+  if (list == nullptr) return fault("a reply that names a list that is none");
+  const bool reason = end < line.size();
+  if (reason && !dnsl.reason) fault("a reason that nobody asked for");
+  if (reason && line.substr(end + 2) != list->reason(script_.from.address)) {
+    fault(fmt::format("a reason that {} did not give: {}", list->zone, line.substr(end + 2)));
+  }
+}
+
 void Client::written(Op op, std::span<const char> bytes) {
   if (op == Op::kTeaser) {
     if (allowlisted() || reply_ || relayed_) fault("teased at the wrong time");
   } else if (op == Op::kReply) {
     if (reply_) fault("two replies");
-    reply_ = reply_of({bytes.data(), bytes.size()});
+    reply_line_.assign(bytes.begin(), bytes.end());
+    reply_ = reply_of(reply_line_);
     if (!reply_) fault("a reply that is none");
+    const bool listed = reply_ == ReplyId::kRefuseListed || reply_ == ReplyId::kDropListed;
+    if (listed) check_listed_reply(reply_line_);
   } else if (op == Op::kRelaySend) {
     relayed_ = true;
   } else {

@@ -46,11 +46,13 @@ struct ClientScript {
   }
 };
 
-// How many connections are open at the gate, as the limits count them.
+// What clients share: how many are open at the gate, as the limits count them, and what the DNS
+// lists say of them.
 struct Crowd {
   std::map<std::string, uint32_t> of_address;
   uint32_t clients = 0;
   uint64_t elsewhere = 0;  // held by other shards
+  const ListBook* lists = nullptr;
 };
 
 class Client : public Actor {
@@ -103,6 +105,10 @@ class Client : public Actor {
   void hear_line(const std::string& line);
   void fault(const std::string& text);
   bool allowlisted() const;
+  bool asks_lists() const;
+  void check_let_off();
+  void check_score_when_handed_off();
+  void check_listed_reply(std::string_view line);
 
   const Scenario& scenario_;
   Crowd& crowd_;
@@ -127,6 +133,8 @@ class Client : public Actor {
   std::optional<Time> dropped_at_;
   std::optional<smtp::ReplyId> expected_busy_;
   std::optional<smtp::ReplyId> reply_;
+  std::string reply_line_;
+  bool let_off_ = false;  // by the lists, before the wait was over
   std::optional<smtp::ReplyId> heard_reply_;
   std::optional<uint32_t> server_;
 };

@@ -87,8 +87,9 @@ void DnsServer::misbehave(DnsFault fault, int fd, const std::string& packet,
 }
 
 void DnsServer::answer(int fd, const std::string& packet, const DnsQuestion& question, Time after) {
-  const DnsAnswer truth = book_.answer(question, stage_.agenda.now());
-  stage_.agenda.after(after, [this, fd, packet, question, truth] {
+  const auto known = book_.answer(question, stage_.agenda.now());
+  if (!known) return;
+  stage_.agenda.after(after, [this, fd, packet, question, truth = *known] {
     book_.told(question, truth, stage_.agenda.now());
     stage_.reactor.deliver_packet(fd, write_answer(packet, question, truth));
   });
@@ -105,9 +106,10 @@ std::string DnsServer::framed_answer(std::span<const char> packet) {
     stage_.reactor.violation("a DNS question over TCP that is none");
     return {};
   }
-  const DnsAnswer truth = book_.answer(*question, stage_.agenda.now());
-  book_.told(*question, truth, stage_.agenda.now());
-  const std::string message = write_answer(packet, *question, truth);
+  const auto truth = book_.answer(*question, stage_.agenda.now());
+  if (!truth) return {};
+  book_.told(*question, *truth, stage_.agenda.now());
+  const std::string message = write_answer(packet, *question, *truth);
   std::string framed;
   framed += static_cast<char>(message.size() >> 8);
   framed += static_cast<char>(message.size());

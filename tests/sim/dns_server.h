@@ -19,7 +19,8 @@ namespace lychgate::sim {
 class DnsBook {
  public:
   virtual ~DnsBook() = default;
-  virtual DnsAnswer answer(const DnsQuestion& question, Time now) = 0;
+  // nullopt: silence.
+  virtual std::optional<DnsAnswer> answer(const DnsQuestion& question, Time now) = 0;
   // Its opposite, for forgers: whoever believes this has been cheated.
   virtual DnsAnswer lie(const DnsQuestion& question) = 0;
   // The true answer can be read by the gate from now on.

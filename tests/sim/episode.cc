@@ -15,6 +15,8 @@ using smtp::ReplyId;
 
 namespace {
 
+// A client leaves the wait this soon after its end: the timers' grain, and this kernel's moods.
+constexpr Tick kWaitGrace = kTimerGrainMs + 1000;
 // Longer than any chain of waits that a configuration of ours allows.
 constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
@@ -30,7 +32,11 @@ daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, 
           .control_fd = world.control(),
           .teaser = smtp::teaser_line(
               {.banner = scenario.config.greet.banner, .hostname = "gate.example"}),
-          .bulk_relays_max = scenario.bulk_relays_max};
+          .bulk_relays_max = scenario.bulk_relays_max,
+          .lists = &scenario.plan,
+          .shared_lists = &counters.lists(),
+          .dns_sockets = world.dns_sockets(),
+          .dns_key = {7, 11}};
 }
 
 }  // namespace
@@ -47,6 +53,7 @@ Episode::Episode(uint64_t seed, uint32_t sessions)
       log_(sink_, reactor_, counters_.shards()[0], 1),
       shard_(std::make_unique<daemon::Shard>(parts_of(scenario_, counters_, reactor_, log_, world_),
                                              slots_, tick())) {
+  world_.lists().watch(counters_.lists());
   ShardCounters& elsewhere = counters_.shards()[1];
   elsewhere.held = scenario_.held_elsewhere;
   for (size_t pool = 0; pool < scenario_.config.pools.size(); ++pool) {
@@ -71,7 +78,7 @@ EpisodeResult Episode::go() {
 
 // As a shard process does, until it would end.
 void Episode::serve() {
-  shard_->start();
+  if (!shard_->start(tick())) reactor_.violation("the shard does not start");
   while (!shard_->finished(tick()) && reactor_.violations().empty()) {
     if (!shard_->stopping() && world_.over() && slots_.used() == 0 && !asked_to_stop_) {
       asked_to_stop_ = true;
@@ -87,11 +94,16 @@ void Episode::serve() {
 // A process that is over its drain ends with clients in it; here they are seen to their end.
 void Episode::see_off() {
   const Time until = agenda_.now() + kLongestRun;
-  while (slots_.used() > 0 && reactor_.violations().empty()) {
+  while (busy() && reactor_.violations().empty()) {
     step();
     if (agenda_.now() > until) reactor_.violation("a wait does not end after the stop");
   }
   for (int i = 0; i < 100 && !log_.idle(); ++i) step();
+}
+
+// A question over TCP may be about to get its socket.
+bool Episode::busy() const {
+  return slots_.used() > 0 || reactor_.sockets_coming() > 0;
 }
 
 void Episode::step() {
@@ -100,6 +112,7 @@ void Episode::step() {
   log_.set_time(daemon::WallTime(milliseconds(agenda_.now())));
   shard_->handle(completions, tick());
   if (shard_->take_control_event()) shard_->stop(tick());
+  world_.lists().look(agenda_.now());
   check_step();
 }
 
@@ -113,11 +126,42 @@ void Episode::check_step() {
   for (size_t phase = 1; phase < kPhaseCount; ++phase) in_phases += counters().phases[phase];
   expect(in_phases, slots_.used(), "slots in all phases");
   expect(count(Counter::kStaleCompletions), 0, "completions for a connection that is gone");
+  if (shard_->lookups() != nullptr) check_questions();
   // The whole table costs time, so not always.
   if (steps_ % 16 == 0) {
     check_slots();
     check_pools();
+    if (shard_->lookups() != nullptr) check_lookups();
   }
+}
+
+// Each question comes back exactly once, and nothing grows.
+void Episode::check_questions() {
+  const uint64_t back = count(Counter::kDnsAnswered) + count(Counter::kDnsFailed) +
+                        count(Counter::kDnsTimedOut) + count(Counter::kDnsGivenUp);
+  const uint32_t open = shard_->lookups()->resolver().open();
+  expect(back + open, count(Counter::kDnsAsked), "questions that came back or are open");
+  expect(reactor_.packets_held(), 0, "packet buffers held after a turn");
+}
+
+void Episode::check_lookups() {
+  const daemon::Lookups& lookups = *shard_->lookups();
+  lookups.resolver().check_invariants();
+  lookups.inquiries().check_invariants();
+  const uint64_t most = uint64_t{slots_.size()} + scenario_.config.dns.cache;
+  if (lookups.inquiries().known() > most)
+    reactor_.violation("more addresses are known than may be");
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    const bool asking = (slots_[i].evidence & kAskingLists) != 0 && slots_[i].phase != Phase::kFree;
+    const bool waits = lookups.inquiries().record_of(i) != dns::InquiryId::kNoRecord;
+    expect(waits ? 1 : 0, asking ? 1 : 0, "a client waits on the lists");
+    if (waits && !is_waiting(slots_[i].phase))
+      reactor_.violation("waits on lists in a wrong phase");
+  }
+}
+
+bool Episode::is_waiting(Phase phase) {
+  return phase == Phase::kSilentWait || phase == Phase::kLooking;
 }
 
 void Episode::check_slots() {
@@ -130,6 +174,10 @@ void Episode::check_slots() {
            "requests of a slot in the kernel");
     if (slot.phase == Phase::kFree) continue;
     clients += (slot.evidence & kOurSocket) == 0 ? 1 : 0;
+    const Tick latest = slot.started + to_ticks(scenario_.config.greet.wait) + kWaitGrace;
+    if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
+      reactor_.violation("a client is kept beyond its wait");
+    }
     const bool open = slot.phase == Phase::kClosing || reactor_.is_open(i);
     expect(open ? 1 : 0, 1, "a slot in use has a descriptor");
   }
@@ -204,8 +252,12 @@ void Episode::check_counters() {
   const auto replied = [&](ReplyId id) { return replies[static_cast<size_t>(id)]; };
   expect(count(Counter::kAccepted), accepted, "accepted");
   expect(count(Counter::kRefused),
-         replied(ReplyId::kRefuseProtocol) + replied(ReplyId::kRefuseService), "refused");
-  expect(count(Counter::kDropped), replied(ReplyId::kDropProtocol) + replied(ReplyId::kDropService),
+         replied(ReplyId::kRefuseProtocol) + replied(ReplyId::kRefuseService) +
+             replied(ReplyId::kRefuseListed),
+         "refused");
+  expect(count(Counter::kDropped),
+         replied(ReplyId::kDropProtocol) + replied(ReplyId::kDropService) +
+             replied(ReplyId::kDropListed),
          "dropped");
   expect(count(Counter::kDropPerAddress), replied(ReplyId::kTooManyConnections), "per address");
   expect(count(Counter::kDropPerShard) + count(Counter::kDropHeld),

@@ -30,10 +30,14 @@ class Episode {
 
  private:
   Tick tick() const { return scenario_.first_tick + static_cast<Tick>(agenda_.now()); }
+  static bool is_waiting(Phase phase);
   void serve();
   void see_off();
+  bool busy() const;
   void step();
   void check_step();
+  void check_questions();
+  void check_lookups();
   void check_slots();
   void check_pools();
   void check_end();

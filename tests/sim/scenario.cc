@@ -83,11 +83,18 @@ void draw_routes(Random& random, config::Config& config) {
     route.when = when;
     config.routes.push_back(route);
   };
-  if (random.chance(50)) add({.allowlisted = true, .networks = {}, .listener = {}});
-  if (random.chance(30)) add({.allowlisted = {}, .networks = {}, .listener = 0});
-  if (random.chance(30)) {
-    add({.allowlisted = {}, .networks = {*Network::parse("10.3.0.0/16")}, .listener = {}});
-  }
+  config::Condition when;
+  when.allowlisted = true;
+  if (random.chance(50)) add(when);
+  when = {};
+  when.listener = 0;
+  if (random.chance(30)) add(when);
+  when = {};
+  when.networks = {*Network::parse("10.3.0.0/16")};
+  if (random.chance(30)) add(when);
+  when = {};
+  when.max_score = random.pick({-1, 0, 3});
+  if (random.chance(20)) add(when);
   if (!random.one_in(10)) add({});
 }
 
@@ -159,6 +166,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   // Near the wrap of the tick, which comes every 49 days.
   out.first_tick = random.one_in(3) ? 0xffffffff - static_cast<Tick>(random.between(0, 20000))
                                     : static_cast<Tick>(random.next());
+  draw_lists(random, out);
   out.sessions = static_cast<uint32_t>(random.between(1, uint64_t{2} * sessions));
   out.arrivals_last = random.pick<Time>({10, 1000, 10000, 60000});
   out.addresses = random.pick<uint32_t>({5, 100, 1000, 1000});

@@ -6,9 +6,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/admission/access_list.h"
 #include "core/config/config.h"
+#include "core/daemon/lists_plan.h"
+#include "tests/sim/dns_server.h"
+#include "tests/sim/list_book.h"
 #include "tests/sim/random.h"
 #include "tests/sim/sim_reactor.h"
 
@@ -29,11 +33,21 @@ struct Scenario {
   uint64_t sick_percent = 0;  // connections to a backend that go wrong
   uint32_t held_elsewhere = 0;
   uint32_t open_elsewhere = 0;  // connections of other shards to each backend
+  // DNS lists; without any nothing is asked.
+  std::vector<ListModel> lists;
+  daemon::ListsPlan plan;
+  std::vector<DnsManners> dns;  // one a server
+  size_t dns_queue = 0;         // datagrams that one of the gate's sockets holds
+  // Every question is answered within a fraction of the longest wait, so that verdicts are exact.
+  bool answers_all = false;
   // Buffers and pipes suffice for all relays at once, so none may starve.
   bool plenty = false;
 };
 
 Scenario draw_scenario(Random& random, uint32_t sessions);
+
+// The part of it that is about DNS lists. REQUIRES: the rest has been drawn.
+void draw_lists(Random& random, Scenario& scenario);
 
 // Address number n of the clients; some are allowlisted, some denylisted.
 IpAddress client_address(uint32_t n);

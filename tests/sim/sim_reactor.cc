@@ -71,6 +71,7 @@ void SimReactor::violation(std::string text) {
 
 void SimReactor::queue(Request request) {
   if (counts_for_slot(request.tag)) ++unsettled_[request.tag.slot];
+  if (request.tag.operation() == Op::kDnsTcpSocket) ++sockets_coming_;
   submissions_.push_back(std::move(request));
 }
 
@@ -225,6 +226,7 @@ std::span<const ring::Completion> SimReactor::reap() {
     const bool is_packet = completion.tag.operation() == Op::kDnsReceive;
     if (completion.buffer && is_packet) ++packets_held_;
     if (completion.buffer && !is_packet) --buffers_seen_free_;
+    if (completion.tag.operation() == Op::kDnsTcpSocket) --sockets_coming_;
     if (!completion.more && counts_for_slot(completion.tag)) --unsettled_[completion.tag.slot];
     ready_.push_back(completion);
     posted_.pop_front();

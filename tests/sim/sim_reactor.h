@@ -101,12 +101,13 @@ class SimReactor : public ring::Reactor {
 
   // The books, for the invariants.
   uint32_t slots_open() const { return slots_open_; }
+  // Asked for, for nobody's slot, and not yet come.
+  uint32_t sockets_coming() const { return sockets_coming_; }
   bool is_open(uint32_t slot) const { return table_[slot] != nullptr; }
   uint32_t unsettled(uint32_t slot) const { return unsettled_[slot]; }
   bool all_buffers_back() const { return kernel_buffers_.size() == buffer_count_; }
   // Packet buffers that the gate has taken and not given back.
   uint32_t packets_held() const { return packets_held_; }
-  bool all_packets_back() const { return kernel_packets_.size() == packet_out_.size(); }
   uint32_t waiting_clients() const;  // in the queues of listeners
   uint32_t real_sockets() const;     // real descriptors of sockets
   uint32_t pipes() const { return pipes_made_; }
@@ -200,6 +201,7 @@ class SimReactor : public ring::Reactor {
   std::vector<SocketPtr> table_;
   uint32_t slots_open_ = 0;
   uint32_t slot_hint_ = 0;
+  uint32_t sockets_coming_ = 0;
   std::vector<uint32_t> unsettled_;  // requests of a slot whose last completion was not seen yet
   std::map<int, File> files_;
   std::map<std::string, Server*> servers_;

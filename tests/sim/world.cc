@@ -7,7 +7,7 @@
 namespace lychgate::sim {
 
 World::World(Stage& stage, const Scenario& scenario)
-    : stage_(stage), scenario_(scenario), cast_{stage, scenario, {}, {}} {
+    : stage_(stage), scenario_(scenario), book_(scenario.lists), cast_{stage, scenario, {}, {}} {
   for (const config::Listen& listen : scenario.config.listens) {
     listeners_.push_back(stage.reactor.listen(listen.backlog));
   }
@@ -23,11 +23,23 @@ World::World(Stage& stage, const Scenario& scenario)
       stage.reactor.serve(backend.address, *servers_.back());
     }
   }
+  open_dns();
+  crowd_.lists = &book_;
   crowd_.elsewhere = scenario.held_elsewhere;
   still_to_come_ = scenario.sessions;
   for (uint32_t i = 0; i < scenario.sessions; ++i) invite(i);
   if (scenario.stop_at) {
     stage.agenda.at(*scenario.stop_at, [this] { stage_.reactor.say_to_control(); });
+  }
+}
+
+void World::open_dns() {
+  for (size_t i = 0; i < scenario_.dns.size(); ++i) {
+    dns_.push_back(std::make_unique<DnsServer>(stage_, book_, scenario_.dns[i]));
+    stage_.reactor.serve(SocketAddress::from(scenario_.plan.servers[i]), *dns_.back());
+    for (uint32_t socket = 0; socket < scenario_.config.dns.sockets; ++socket) {
+      dns_sockets_.push_back(stage_.reactor.make_packet_socket(*dns_.back(), scenario_.dns_queue));
+    }
   }
 }
 

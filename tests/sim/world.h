@@ -19,6 +19,9 @@ class World {
   const std::vector<int>& listeners() const { return listeners_; }
   int control() const { return control_; }
   int log_sink() const { return log_; }
+  // dns.sockets of each server in turn.
+  const std::vector<int>& dns_sockets() const { return dns_sockets_; }
+  ListBook& lists() { return book_; }
 
   // All have come, and who found room in a queue was accepted and let go.
   bool over() const;
@@ -27,14 +30,18 @@ class World {
   const std::vector<std::unique_ptr<Client>>& clients() const { return cast_.clients; }
 
  private:
+  void open_dns();
   void invite(uint32_t index);
   ClientScript draw_script(uint32_t index);
   void draw_manners(ClientScript& script);
 
   Stage& stage_;
   const Scenario& scenario_;
+  ListBook book_;
   Cast cast_;
   Crowd crowd_;
+  std::vector<std::unique_ptr<DnsServer>> dns_;
+  std::vector<int> dns_sockets_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<int> listeners_;
   int control_;

@@ -1,0 +1,107 @@
+// What the DNS lists of a run say about addresses, what the gate has been told of it, and which
+// scores it may have made of that: by a reckoning of its own, so that it can disagree.
+
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/base/lists_shared.h"
+#include "tests/sim/dns_server.h"
+
+namespace lychgate::sim {
+
+// How a list is, from some time on.
+enum class ListMood : uint8_t {
+  kGood,
+  kWildcard,  // lists everything
+  kErrors,    // answers everything with an error code
+  kOverQuota,
+  kEmpty,  // lists nothing, not even its test point
+  kFails,  // SERVFAIL
+  kSilent,
+};
+
+// A site line: 127.0.0.[low..high], or no pattern when high is 0.
+struct ListLineModel {
+  uint8_t low = 0;
+  uint8_t high = 0;
+  std::optional<int> weight;
+};
+
+struct ListModel {
+  std::string zone;
+  bool catalogued = false;
+  std::vector<ListLineModel> lines;
+  uint64_t listed_percent = 0;
+  uint64_t key = 0;  // of what it lists
+  uint32_t ttl = 300;
+  std::optional<uint32_t> soa_ttl;
+  std::vector<std::pair<Time, ListMood>> moods = {{0, ListMood::kGood}};
+
+  ListMood mood(Time now) const;
+  std::vector<uint32_t> codes(const IpAddress& address) const;
+  std::string reason(const IpAddress& address) const;
+  // What a sound answer adds to a score.
+  int worth(const std::vector<uint32_t>& codes) const;
+};
+
+// The catalogue of all catalogued lists of a run, as TOML.
+std::string catalogue_text(const std::vector<ListModel>& lists);
+// The site lines, as an operator writes them.
+std::vector<std::string> site_texts(const ListModel& list);
+
+class ListBook : public DnsBook {
+ public:
+  explicit ListBook(const std::vector<ListModel>& lists);
+
+  std::optional<DnsAnswer> answer(const DnsQuestion& question, Time now) override;
+  DnsAnswer lie(const DnsQuestion& question) override;
+  void told(const DnsQuestion& question, const DnsAnswer& answer, Time now) override;
+
+  // The gate's own boards: what it says of the lists, it has to keep to.
+  void watch(const SharedLists& boards) { boards_ = &boards; }
+  // After each step of the gate.
+  void look(Time now);
+
+  // The bounds of a score made now for a client that came at `since`.
+  struct Bounds {
+    int least = 0;
+    int greatest = 0;
+  };
+  Bounds bounds(const IpAddress& address, Time since) const;
+  // What all lists together say about it, were they all asked and up.
+  int whole_score(const IpAddress& address) const;
+  bool all_up() const;
+  // nullptr: no list has this name.
+  const ListModel* find(std::string_view zone) const;
+
+ private:
+  struct Named {
+    size_t list = 0;
+    IpAddress address;
+  };
+  struct Told {
+    Time at = 0;
+    Time until = 0;  // a gate that keeps answers no longer than it should
+    int worth = 0;
+  };
+  struct Seen {
+    ListState state = ListState::kUnproven;
+    ListState before = ListState::kUnproven;
+    Time disabled = 0;
+  };
+  std::optional<Named> named(const DnsQuestion& question) const;
+
+  const std::vector<ListModel>& lists_;
+  std::vector<Seen> seen_;
+  const SharedLists* boards_ = nullptr;
+  std::map<std::pair<size_t, std::array<uint8_t, 16>>, std::vector<Told>> told_;
+};
+
+}  // namespace lychgate::sim
