@@ -52,6 +52,7 @@ Resolver::Resolver(const ResolverParts& parts, PrivateMemory packets, PrivateMem
   LYCH_CHECK(zones_.size() <= kListsMax);
   queries_.reserve(config_.in_flight);
   for (uint32_t i = 0; i < servers_.sockets(); ++i) to_rearm_.push_back(i);
+  next_bits_ = random();
 }
 
 void Resolver::start() {
@@ -153,7 +154,8 @@ void Resolver::send(Tick now) {
 
 bool Resolver::send_one(uint32_t index, std::span<char> packet, Tick now) {
   Query& query = queries_[index];
-  const uint64_t bits = random();
+  const uint64_t bits = std::exchange(next_bits_, random());
+  servers_.foresee(next_bits_);
   const auto server = servers_.pick(query.tried, bits >> 32, now);
   if (!server) return false;
   const auto seat = servers_.take_seat(*server, index, bits);

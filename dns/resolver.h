@@ -132,6 +132,7 @@ class Resolver {
   const config::Dns& config_;
   SipKey key_;
   uint64_t random_count_ = 0;
+  uint64_t next_bits_ = 0;  // of the next question to be sent, drawn one ahead
   Servers servers_;
   TcpSeats tcp_;
   PrivateMemory packet_memory_;  // one for each send of a turn, and one to compare replies with

@@ -61,6 +61,12 @@ std::optional<uint32_t> Servers::pick(uint32_t tried, uint64_t random, Tick now)
   return second_best;
 }
 
+void Servers::foresee(uint64_t random) const {
+  const size_t server = (random >> 32) % servers_.size();
+  const Socket& socket = sockets_[server * per_server_ + random % per_server_];
+  __builtin_prefetch(&socket.by_id[static_cast<uint16_t>(random >> 8)], 1);
+}
+
 std::optional<Seat> Servers::take_seat(uint32_t server, uint32_t query, uint64_t random) {
   const auto socket = static_cast<uint16_t>(server * per_server_ + random % per_server_);
   uint32_t* by_id = sockets_[socket].by_id.get();

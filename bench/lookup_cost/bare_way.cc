@@ -69,7 +69,7 @@ Spent BareWay::run(uint32_t lookups) {
       if (!completion.buffer) continue;
       reactor_->give_back_packet(*completion.buffer);
       ++spent.lookups;
-      --open;
+      if (open > 0) --open;  // else it was given up already
     }
     if (completions.empty()) {
       spent.lost += open;

@@ -15,6 +15,6 @@ struct Spent {
 };
 
 // When nothing has come for so long, what is still missing is lost.
-inline constexpr milliseconds kPatience{500};
+inline constexpr milliseconds kPatience{2000};
 
 }  // namespace lychgate::lookup_cost
