@@ -48,7 +48,8 @@ Resolver::Resolver(const ResolverParts& parts, PrivateMemory packets, PrivateMem
       key_(parts.key),
       servers_(parts.servers, parts.sockets, parts.config.in_flight, counters_),
       tcp_(parts.connections, std::move(streams)),
-      packet_memory_(std::move(packets)) {
+      packet_memory_(std::move(packets)),
+      patience_(parts.patience) {
   LYCH_CHECK(zones_.size() <= kListsMax);
   queries_.reserve(config_.in_flight);
   for (uint32_t i = 0; i < servers_.sockets(); ++i) to_rearm_.push_back(i);
@@ -88,18 +89,27 @@ void Resolver::unlink(List& list, uint32_t query, Link Query::*link) {
 }
 
 Resolver::List& Resolver::turn_list(const Query& query) {
-  return query.state == State::kQueued ? queue_ : attempts_[query.attempts - 1];
+  if (query.state == State::kQueued) return query.attempts == 0 ? unsent_ : retries_;
+  return attempts_[query.attempts - 1];
 }
 
-void Resolver::enqueue(uint32_t query) {
+void Resolver::retry(uint32_t query) {
   queries_[query].state = State::kQueued;
-  append(queue_, query, &Query::turn);
+  append(retries_, query, &Query::turn);
+}
+
+// Of all that are open. REQUIRES: there is one.
+uint32_t Resolver::oldest() const {
+  const uint32_t sent = by_age_.head;
+  const uint32_t unsent = unsent_.head;
+  if (sent == kNoQuery || unsent == kNoQuery) return sent == kNoQuery ? unsent : sent;
+  return tick_reached(queries_[unsent].asked, queries_[sent].asked) ? sent : unsent;
 }
 
 std::optional<Outcome> Resolver::ask(const Ask& ask, Tick now) {
   LYCH_CHECK(ask.zone < zones_.size());
   std::optional<Outcome> victim;
-  if (open_ == config_.in_flight) victim = finish(by_age_.head, OutcomeKind::kGivenUp, now);
+  if (open_ == config_.in_flight) victim = finish(oldest(), OutcomeKind::kGivenUp, now);
   uint32_t index = free_.head;
   if (index != kNoQuery) {
     unlink(free_, index, &Query::age);
@@ -116,9 +126,9 @@ std::optional<Outcome> Resolver::ask(const Ask& ask, Tick now) {
   query.type = ask.type;
   query.form = ask.form;
   query.zone = static_cast<uint8_t>(ask.zone);
+  query.state = State::kQueued;
   ++open_;
-  append(by_age_, index, &Query::age);
-  enqueue(index);
+  append(unsent_, index, &Query::turn);
   counters_.add(Counter::kDnsAsked);
   return victim;
 }
@@ -144,12 +154,16 @@ void Resolver::send(Tick now) {
   }
   to_rearm_.clear();
   uint32_t sent = 0;
-  while (queue_.head != kNoQuery && sent < kDnsSendsPerTurnMax) {
-    if (!send_one(queue_.head, packet(sent), now)) break;
-    ++sent;
+  // A retry that waits for room at the one server that may know holds up no first attempts.
+  for (const List* list : {&retries_, &unsent_}) {
+    while (list->head != kNoQuery && sent < kDnsSendsPerTurnMax) {
+      if (!send_one(list->head, packet(sent), now)) break;
+      ++sent;
+    }
   }
-  if (queue_.head != kNoQuery) counters_.add(Counter::kDnsHeldBack);
-  more_to_send_ = sent == kDnsSendsPerTurnMax && queue_.head != kNoQuery;
+  const bool left = retries_.head != kNoQuery || unsent_.head != kNoQuery;
+  if (left) counters_.add(Counter::kDnsHeldBack);
+  more_to_send_ = left && sent == kDnsSendsPerTurnMax;
 }
 
 bool Resolver::send_one(uint32_t index, std::span<char> packet, Tick now) {
@@ -160,7 +174,11 @@ bool Resolver::send_one(uint32_t index, std::span<char> packet, Tick now) {
   if (!server) return false;
   const auto seat = servers_.take_seat(*server, index, bits);
   if (!seat) return false;
-  unlink(queue_, index, &Query::turn);
+  unlink(turn_list(query), index, &Query::turn);
+  if (query.attempts == 0) {
+    query.sent = now;
+    append(by_age_, index, &Query::age);
+  }
   query.tried = static_cast<uint8_t>(query.tried | 1u << *server);
   query.seats[query.attempts] = *seat;
   query.live = static_cast<uint8_t>(query.live | 1u << query.attempts);
@@ -235,7 +253,8 @@ std::optional<Outcome> Resolver::read(Seat seat, std::span<const char> message, 
       query.live = static_cast<uint8_t>(query.live & ~(1u << i));
     }
   }
-  servers_.answered(seat);
+  // Of a second attempt it is not known how long it took: the answer may be the first one's.
+  servers_.answered(seat, query.attempts == 1 ? now - query.sent : 0, now);
   switch (reply_.kind) {
     case ReplyKind::kAnswer:
     case ReplyKind::kNothing:
@@ -261,7 +280,7 @@ std::optional<Outcome> Resolver::server_failed(uint32_t index, Tick now) {
   if (query.live != 0 && (query.state == State::kSent || !may_retry)) return std::nullopt;
   if (!may_retry) return finish(index, OutcomeKind::kFailed, now);
   if (query.state == State::kSent) unlink(turn_list(query), index, &Query::turn);
-  enqueue(index);
+  retry(index);
   return std::nullopt;
 }
 
@@ -276,7 +295,7 @@ std::optional<Outcome> Resolver::ask_over_tcp(uint32_t index, Seat seat, Tick no
     return std::nullopt;
   }
   counters_.add(Counter::kDnsTcpFull);
-  return finish(index, OutcomeKind::kFailed, now);
+  return server_failed(index, now);
 }
 
 std::optional<Outcome> Resolver::tcp_ended(const TcpSeats::Ended& ended, Tick now) {
@@ -288,9 +307,13 @@ std::optional<Outcome> Resolver::tcp_ended(const TcpSeats::Ended& ended, Tick no
 }
 
 std::optional<Outcome> Resolver::next_expired(Tick now) {
-  const uint32_t oldest = by_age_.head;
-  if (oldest != kNoQuery && tick_reached(now, queries_[oldest].asked + to_ticks(config_.timeout))) {
-    return finish(oldest, OutcomeKind::kTimedOut, now);
+  const uint32_t sent = by_age_.head;
+  if (sent != kNoQuery && tick_reached(now, queries_[sent].sent + to_ticks(config_.timeout))) {
+    return finish(sent, OutcomeKind::kTimedOut, now);
+  }
+  const uint32_t unsent = unsent_.head;
+  if (unsent != kNoQuery && tick_reached(now, queries_[unsent].asked + to_ticks(patience_))) {
+    return finish(unsent, OutcomeKind::kTimedOut, now);
   }
   for (uint32_t i = 0; i + 1 < kDnsAttemptsMax; ++i) {
     List& list = attempts_[i];
@@ -306,7 +329,7 @@ void Resolver::attempt_over(uint32_t index, Tick now) {
   unlink(turn_list(query), index, &Query::turn);
   const uint32_t last = query.attempts - 1u;
   if ((query.live & 1u << last) != 0) servers_.overdue(query.seats[last], now);
-  enqueue(index);
+  retry(index);
 }
 
 Outcome Resolver::finish(uint32_t index, OutcomeKind kind, Tick now) {
@@ -324,7 +347,7 @@ Outcome Resolver::finish(uint32_t index, OutcomeKind kind, Tick now) {
   } else {
     unlink(turn_list(query), index, &Query::turn);
   }
-  unlink(by_age_, index, &Query::age);
+  if (query.attempts > 0) unlink(by_age_, index, &Query::age);
   query.state = State::kFree;
   append(free_, index, &Query::age);
   --open_;
@@ -345,7 +368,7 @@ Outcome Resolver::finish(uint32_t index, OutcomeKind kind, Tick now) {
   return {.cookie = query.cookie,
           .zone = query.zone,
           .kind = kind,
-          .took_ms = now - query.asked,
+          .took_ms = query.attempts > 0 ? now - query.sent : 0,
           .reply = kind == OutcomeKind::kReply ? &reply_ : nullptr};
 }
 
@@ -356,8 +379,9 @@ std::optional<Tick> Resolver::next_wake(Tick now) const {
     if (!wake || tick_reached(*wake, at)) wake = at;
   };
   if (by_age_.head != kNoQuery) {
-    consider(queries_[by_age_.head].asked + to_ticks(config_.timeout));
+    consider(queries_[by_age_.head].sent + to_ticks(config_.timeout));
   }
+  if (unsent_.head != kNoQuery) consider(queries_[unsent_.head].asked + to_ticks(patience_));
   for (uint32_t i = 0; i + 1 < kDnsAttemptsMax; ++i) {
     if (attempts_[i].head != kNoQuery) consider(queries_[attempts_[i].head].attempt_ends);
   }
@@ -380,6 +404,10 @@ void Resolver::check_invariants() const {
       LYCH_CHECK(servers_.query_of(query.seats[s]) == i);
     }
     before = i;
+    ++aged;
+  }
+  for (uint32_t i = unsent_.head; i != kNoQuery; i = queries_[i].turn.next) {
+    LYCH_CHECK(queries_[i].state == State::kQueued && queries_[i].attempts == 0);
     ++aged;
   }
   LYCH_CHECK(aged == open_ && open_ <= config_.in_flight);

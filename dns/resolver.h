@@ -33,7 +33,7 @@ struct Ask {
 enum class OutcomeKind : uint8_t {
   kReply,     // reply->kind is kAnswer or kNothing
   kFailed,    // SERVFAIL, REFUSED or an unusable TCP answer from the last server tried
-  kTimedOut,  // nothing within dns.timeout
+  kTimedOut,  // nothing within dns.timeout, or never sent within the askers' patience
   kGivenUp,   // dns.in_flight was reached, and this was the oldest
 };
 
@@ -41,7 +41,7 @@ struct Outcome {
   uint64_t cookie = 0;
   uint32_t zone = 0;
   OutcomeKind kind = OutcomeKind::kFailed;
-  uint32_t took_ms = 0;
+  uint32_t took_ms = 0;          // since it was first sent
   const Reply* reply = nullptr;  // kReply only; good until the resolver is called again
 };
 
@@ -51,6 +51,8 @@ struct ResolverParts {
   std::span<const Endpoint> servers;
   std::span<const int> sockets;  // connected UDP sockets, dns.sockets of each server in turn
   const config::Dns& config;
+  // How long a question may wait for room in a window; then nobody waits for its answer any more.
+  milliseconds patience{0};
   SipKey key{};  // of ids, ports and letter case: from the kernel's random source
 };
 
@@ -79,8 +81,8 @@ class Resolver {
 
  private:
   enum class State : uint8_t { kFree, kQueued, kSent, kTcp };
-  // Two rows of lists: by age (all that are open), and by turn (the send queue, or those whose
-  // attempt ends at a time).
+  // Two rows of lists: by age (all that have been sent), and by turn (not yet sent, to be sent
+  // again, or whose attempt ends at a time).
   struct Link {
     uint32_t next = kNoQuery;
     uint32_t prev = kNoQuery;
@@ -92,6 +94,7 @@ class Resolver {
     Link age;
     Link turn;
     Tick asked = 0;
+    Tick sent = 0;  // for the first time
     Tick attempt_ends = 0;
     std::array<Seat, kDnsAttemptsMax> seats{};
     RecordType type = RecordType::kA;
@@ -113,7 +116,8 @@ class Resolver {
   void append(List& list, uint32_t query, Link Query::*link);
   void unlink(List& list, uint32_t query, Link Query::*link);
   List& turn_list(const Query& query);
-  void enqueue(uint32_t query);
+  void retry(uint32_t query);
+  uint32_t oldest() const;
   bool send_one(uint32_t query, std::span<char> packet, Tick now);
   std::span<const char> write(const Query& query, uint16_t id, std::span<char> into) const;
   std::span<char> packet(uint32_t index) const;
@@ -138,9 +142,11 @@ class Resolver {
   PrivateMemory packet_memory_;  // one for each send of a turn, and one to compare replies with
   std::vector<Query> queries_;   // room for dns.in_flight, grown into it
   uint32_t open_ = 0;
+  milliseconds patience_;
   List free_;  // by their age links
   List by_age_;
-  List queue_;
+  List unsent_;   // in the order in which they were asked
+  List retries_;  // sent before: they have less time left than any that waits for its first turn
   std::array<List, kDnsAttemptsMax> attempts_;  // by the number of the attempt
   Reply reply_;
   std::vector<uint32_t> to_rearm_;  // sockets whose receive has ended

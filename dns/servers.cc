@@ -1,5 +1,6 @@
-// Windows grow with answers and halve with losses, as a TCP sender's do: nothing else tells how
-// many packets the server's socket holds before the kernel throws them away.
+// Windows grow with answers and halve with losses, somewhat as a TCP sender's do: nothing else
+// tells how many packets the server's socket holds before the kernel throws them away. Unlike TCP's
+// acknowledgements, answers come in any order and after any time, so a loss is known only late.
 
 #include "dns/servers.h"
 
@@ -43,10 +44,15 @@ std::optional<uint32_t> Servers::pick(uint32_t tried, uint64_t random, Tick now)
   const bool all_down =
       std::all_of(servers_.begin(), servers_.end(), [](const Server& s) { return s.down; });
   std::optional<uint32_t> second_best;
+  bool better_is_full = false;
   for (uint32_t i = 0; i < count(); ++i) {
     const uint32_t index = (first + i) % count();
     Server& server = servers_[index];
-    if (server.open >= server.window) continue;
+    if (server.open >= server.window) {
+      // Worth waiting for: the servers that were tried have said that they cannot, or nothing.
+      better_is_full |= (!server.down || all_down) && (tried & 1u << index) == 0;
+      continue;
+    }
     if (server.down && !all_down) {
       // Not with a question that it was asked already: another server may know.
       const bool tried_it = (tried & 1u << index) != 0;
@@ -58,7 +64,7 @@ std::optional<uint32_t> Servers::pick(uint32_t tried, uint64_t random, Tick now)
     if ((tried & 1u << index) == 0) return index;
     second_best = index;
   }
-  return second_best;
+  return better_is_full ? std::nullopt : second_best;
 }
 
 void Servers::foresee(uint64_t random) const {
@@ -103,21 +109,32 @@ bool Servers::clear_seat(Seat seat) {
   return !was_overdue;
 }
 
-// By one an answer until something is lost, afterwards by one a whole window's answers (RFC 5681
-// section 3.1): what doubled again at once would lose again at once.
-void Servers::widen(Server& server) const {
-  if (server.window >= window_max_) return;
-  if (server.window >= server.safe && ++server.proved < server.window) return;
-  server.proved = 0;
-  ++server.window;
+// Up to the first width by one an answer; beyond it as the period that has ended allows.
+void Servers::widen(Server& server, Tick now) const {
+  if (server.used && server.window < std::min(kDnsWindowFirst, window_max_)) ++server.window;
+  if (now - server.period_at < kWindowPeriodMs) return;
+  const bool far = server.latencies > server.answers * kNearMs;
+  const bool lossless = !server.ever_lost || now - server.shrunk_at >= kWindowPeriodMs;
+  if (server.used && far && lossless && server.window >= kDnsWindowFirst) {
+    const bool careful = server.ever_lost && now - server.shrunk_at < kCarefulMs;
+    const uint32_t more = server.window >> (careful ? kCarefulGrowthShift : kGrowthShift);
+    server.window = std::min(server.window + more, window_max_);
+  }
+  server.period_at = now;
+  server.answers = 0;
+  server.latencies = 0;
+  server.used = false;
 }
 
-void Servers::answered(Seat seat) {
+void Servers::answered(Seat seat, uint32_t took_ms, Tick now) {
   Server& server = servers_[server_of(seat.socket)];
   // Grown only while it is used: a window that was never filled has proved nothing.
-  const bool filled = server.open * 2 >= server.window;
-  const bool in_time = clear_seat(seat);
-  if (in_time && filled) widen(server);
+  server.used |= server.open * 2 >= server.window;
+  if (clear_seat(seat)) {
+    ++server.answers;
+    server.latencies += took_ms;
+    widen(server, now);
+  }
   server.silent = 0;
   server.down = false;
   server.retry_after = kServerRetryMs;
@@ -152,8 +169,7 @@ void Servers::went_silent(Server& server, uint32_t attempts, Tick now) {
   if (now - server.shrunk_at >= kShrinkPauseMs) {
     server.shrunk_at = now;
     server.window = std::max(server.window / 2, std::min(kDnsWindowMin, window_max_));
-    // Of losses with no answer in between only the first says how much was too much.
-    if (server.silent == 0) server.safe = server.window;
+    server.ever_lost = true;
   }
   server.silent += attempts;
   if (server.down || server.silent < kServerSilentMax) return;

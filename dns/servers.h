@@ -31,6 +31,18 @@ inline constexpr uint32_t kServerSilentMax = 8;
 inline constexpr Tick kServerRetryMs = 1000;
 inline constexpr Tick kServerRetryMaxMs = 16000;
 
+// A loss shows only when an attempt has had no answer, so a window may grow but once in such a
+// span, and little: whatever is too much is too much for as long.
+inline constexpr Tick kWindowPeriodMs = 400;
+// Answers that come sooner than this on average do not wait for the window: a local server would
+// only get a longer queue, and its socket holds no more than two shards' first windows.
+inline constexpr uint32_t kNearMs = 5;
+// Growth of a period, as a right shift of the window: a quarter, or a sixteenth for this long after
+// a loss.
+inline constexpr int kGrowthShift = 2;
+inline constexpr int kCarefulGrowthShift = 4;
+inline constexpr Tick kCarefulMs = 30000;
+
 class Servers {
  public:
   // sockets: connected, `per_server` for each server, in the servers' order. questions: the most
@@ -57,7 +69,8 @@ class Servers {
   uint32_t query_of(Seat seat) const { return sockets_[seat.socket].by_id[seat.id]; }
 
   // How a seat is left; each frees the id.
-  void answered(Seat seat);        // the server has answered, whatever it said
+  // The server has answered, whatever it said; took_ms: since this attempt, 0 when not known.
+  void answered(Seat seat, uint32_t took_ms, Tick now);
   void lost(Seat seat, Tick now);  // no answer in time
   void let_go(Seat seat);          // another attempt was answered, or the question was given up
   // No answer in time, but one may still come: the id stays, the window forgets it.
@@ -74,9 +87,13 @@ class Servers {
     Endpoint endpoint;
     uint32_t open = 0;
     uint32_t window = kDnsWindowFirst;
-    uint32_t safe =
-        UINT32_MAX;       // half of what last lost something: beyond it the window is careful
-    uint32_t proved = 0;  // answers since it last grew there
+    // The period that is being measured: its begin, answers, their sum of latencies, and whether
+    // the window was ever in use.
+    Tick period_at = 0;
+    uint32_t answers = 0;
+    uint32_t latencies = 0;
+    bool used = false;
+    bool ever_lost = false;
     uint32_t silent = 0;
     bool down = false;
     Tick retry_at = 0;
@@ -89,7 +106,7 @@ class Servers {
     // Seats that are overdue: their answers no longer make room in a window.
     std::unique_ptr<uint64_t[]> overdue;
   };
-  void widen(Server& server) const;
+  void widen(Server& server, Tick now) const;
   void went_silent(Server& server, uint32_t attempts, Tick now);
   bool clear_seat(Seat seat);
 

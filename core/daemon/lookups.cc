@@ -72,12 +72,14 @@ PointAnswer point_answer(const dns::Outcome& outcome, const config::List& list) 
 }  // namespace
 
 Result<std::unique_ptr<Lookups>> Lookups::create(const LookupsParts& parts, Tick now) {
-  auto resolver = dns::Resolver::create({.connections = parts.connections,
-                                         .zones = parts.plan.zones,
-                                         .servers = parts.plan.servers,
-                                         .sockets = parts.sockets,
-                                         .config = parts.config.dns,
-                                         .key = parts.key});
+  auto resolver = dns::Resolver::create(
+      {.connections = parts.connections,
+       .zones = parts.plan.zones,
+       .servers = parts.plan.servers,
+       .sockets = parts.sockets,
+       .config = parts.config.dns,
+       .patience = std::max(parts.config.greet.wait, parts.config.dns.timeout),
+       .key = parts.key});
   if (!resolver) return tl::unexpected(resolver.error());
   return std::unique_ptr<Lookups>(new Lookups(parts, std::move(*resolver), now));
 }

@@ -51,13 +51,14 @@ ResolverWorld::ResolverWorld(const ResolverSetup& setup)
       sockets_.push_back(world.reactor.make_packet_socket(*servers_.back(), 4096));
     }
   }
-  resolver = std::move(*Resolver::create({.connections = world.connections,
-                                          .zones = zones_,
-                                          .servers = endpoints_,
-                                          .sockets = sockets_,
-                                          .config = config_,
-                                          .patience = config_.timeout,
-                                          .key = {setup.seed, 5}}));
+  resolver =
+      std::move(*Resolver::create({.connections = world.connections,
+                                   .zones = zones_,
+                                   .servers = endpoints_,
+                                   .sockets = sockets_,
+                                   .config = config_,
+                                   .patience = milliseconds(30000),  // longer than any test needs
+                                   .key = {setup.seed, 5}}));
   resolver->start();
   turn(0);
 }

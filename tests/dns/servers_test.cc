@@ -23,6 +23,7 @@ class ServersTest : public testing::Test {
     }
     return Servers(endpoints, sockets, questions, counters_);
   }
+  void serve(Servers& servers, uint32_t rounds, uint32_t took_ms);
   Seat seat(Servers& servers, uint32_t server) {
     const uint32_t query = next_query_++;
     return *servers.take_seat(server, query, query * 0x9e3779b97f4a7c15);
@@ -60,34 +61,50 @@ TEST_F(ServersTest, AFullWindowIsPassedOver) {
   EXPECT_EQ(servers.pick(0, 7, now_), std::nullopt);
 }
 
-TEST_F(ServersTest, AnswersWidenOnlyAWindowThatIsUsed) {
-  Servers servers = make(1);
-  for (uint32_t i = 0; i < 100; ++i) servers.answered(seat(servers, 0));
-  EXPECT_EQ(servers.window(0), kDnsWindowFirst) << "one at a time proves nothing";
-  std::vector<Seat> seats;
-  for (uint32_t i = 0; i < kDnsWindowFirst; ++i) seats.push_back(seat(servers, 0));
-  for (const Seat& each : seats) servers.answered(each);
-  EXPECT_GT(servers.window(0), kDnsWindowFirst + kDnsWindowFirst / 3);
-  EXPECT_LE(servers.window(0), 2 * kDnsWindowFirst);
+// Fills the window and answers it, each answer after took_ms, `rounds` times.
+void ServersTest::serve(Servers& servers, uint32_t rounds, uint32_t took_ms) {
+  for (uint32_t round = 0; round < rounds; ++round) {
+    std::vector<Seat> seats;
+    while (servers.open(0) < servers.window(0)) seats.push_back(seat(servers, 0));
+    now_ += took_ms;
+    for (const Seat& each : seats) servers.answered(each, took_ms, now_);
+  }
 }
 
-// Windows used to double again with the next answers: a burst lost a fifth of its questions.
-TEST_F(ServersTest, AfterALossAWindowGrowsByOneAWindow) {
+TEST_F(ServersTest, OnlyAWindowThatIsUsedGrows) {
   Servers servers = make(1);
-  const auto answer_full_window = [&] {
-    std::vector<Seat> seats;
-    const uint32_t width = servers.window(0);
-    for (uint32_t i = 0; i < width; ++i) seats.push_back(seat(servers, 0));
-    // Filled up again with each answer, as a queue that is never empty does.
-    for (const Seat& each : seats) {
-      servers.answered(each);
-      seat(servers, 0);
-    }
-  };
+  for (uint32_t i = 0; i < 100; ++i) servers.answered(seat(servers, 0), 50, now_ += 50);
+  EXPECT_EQ(servers.window(0), kDnsWindowFirst) << "one at a time proves nothing";
+  serve(servers, 40, 50);  // 2 s
+  EXPECT_GT(servers.window(0), 2 * kDnsWindowFirst);
+}
+
+// A window used to grow with each answer: by the time that the first loss was known a burst to a
+// local server had lost a third of its questions.
+TEST_F(ServersTest, AQuarterAPeriodAtTheMost) {
+  Servers servers = make(1);
+  serve(servers, 1, kWindowPeriodMs);
+  const uint32_t before = servers.window(0);
+  serve(servers, kWindowPeriodMs / 20 - 1, 20);
+  EXPECT_LE(servers.window(0), before + before / 4);
+}
+
+TEST_F(ServersTest, AServerNearbyKeepsItsFirstWindow) {
+  Servers servers = make(1);
+  serve(servers, 1000, kNearMs);
+  EXPECT_EQ(servers.window(0), kDnsWindowFirst);
+}
+
+TEST_F(ServersTest, AfterALossAWindowGrowsCarefully) {
+  Servers servers = make(1);
+  serve(servers, 40, 50);
+  const uint32_t widest = servers.window(0);
   fall_silent(servers, 0, 1);
-  ASSERT_EQ(servers.window(0), kDnsWindowFirst / 2);
-  answer_full_window();
-  EXPECT_EQ(servers.window(0), kDnsWindowFirst / 2 + 1);
+  ASSERT_EQ(servers.window(0), widest / 2);
+  serve(servers, kWindowPeriodMs / 50 - 1, 50);
+  EXPECT_EQ(servers.window(0), widest / 2) << "not within a period of the loss";
+  serve(servers, 2, 50);
+  EXPECT_EQ(servers.window(0), widest / 2 + widest / 32);
 }
 
 TEST_F(ServersTest, AServerThatWasSilentForAWhileIsSoonAskedAsMuchAsBefore) {
@@ -100,7 +117,7 @@ TEST_F(ServersTest, AServerThatWasSilentForAWhileIsSoonAskedAsMuchAsBefore) {
   std::vector<Seat> seats;
   for (uint32_t i = 0; i < kDnsWindowMin; ++i) seats.push_back(seat(servers, 0));
   for (const Seat& each : seats) {
-    servers.answered(each);
+    servers.answered(each, 1, now_);
     seat(servers, 0);
   }
   EXPECT_EQ(servers.window(0), 2 * kDnsWindowMin);
@@ -109,11 +126,7 @@ TEST_F(ServersTest, AServerThatWasSilentForAWhileIsSoonAskedAsMuchAsBefore) {
 TEST_F(ServersTest, AWindowIsNeverWiderThanWhatMayBeInFlight) {
   Servers servers = make(1, 1, 40);
   EXPECT_EQ(servers.window(0), 40u);
-  for (int round = 0; round < 3; ++round) {
-    std::vector<Seat> seats;
-    for (uint32_t i = 0; i < 40; ++i) seats.push_back(seat(servers, 0));
-    for (const Seat& each : seats) servers.answered(each);
-  }
+  serve(servers, 40, 50);
   EXPECT_EQ(servers.window(0), 40u);
 }
 
@@ -153,7 +166,7 @@ TEST_F(ServersTest, ASilentServerIsAskedLastAndTriedNowAndThen) {
     EXPECT_EQ(servers.pick(0, 0, now_), 0u) << "after " << pause;
     EXPECT_EQ(servers.pick(0, 0, now_), 1u) << "one question is enough";
   }
-  servers.answered(seat(servers, 0));
+  servers.answered(seat(servers, 0), 1, now_);
   EXPECT_FALSE(servers.is_down(0));
   EXPECT_EQ(servers.pick(0, 0, now_), 0u);
 }
@@ -179,7 +192,7 @@ TEST_F(ServersTest, AnOverdueSeatLeavesTheWindowButKeepsItsId) {
   servers.overdue(slow, now_);
   EXPECT_EQ(servers.open(0), 0u);
   EXPECT_EQ(servers.query_of(slow), 0u) << "its answer is still welcome";
-  servers.answered(slow);
+  servers.answered(slow, 1, now_);
   EXPECT_EQ(servers.open(0), 0u);
   EXPECT_EQ(servers.query_of(slow), kNoQuery);
 }
