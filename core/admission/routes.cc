@@ -28,4 +28,13 @@ std::optional<uint32_t> choose_route(const RouteFacts& facts, const config::Conf
   return std::nullopt;
 }
 
+bool route_is_certain(const Tally& tally, const config::Config& config) {
+  const int32_t least = tally.score + tally.loss_max;
+  const int32_t greatest = tally.score + tally.gain_max;
+  return std::none_of(config.routes.begin(), config.routes.end(), [&](const config::Route& route) {
+    const auto& most = route.when.max_score;
+    return most && least <= *most && *most < greatest;
+  });
+}
+
 }  // namespace lychgate::admission

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "core/admission/score.h"
 #include "core/base/address.h"
 #include "core/config/config.h"
 
@@ -20,5 +21,8 @@ struct RouteFacts {
 
 // nullopt when no route matches: the client hears 421.
 std::optional<uint32_t> choose_route(const RouteFacts& facts, const config::Config& config);
+
+// Whether the DNS lists' answers still to come cannot change which of the routes' max_score hold.
+bool route_is_certain(const Tally& tally, const config::Config& config);
 
 }  // namespace lychgate::admission

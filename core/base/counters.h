@@ -50,10 +50,12 @@ namespace lychgate {
   X(kListsFailed, "dnsl_failed", "clients at or over dnsl.threshold")                         \
   X(kListsIgnored, "dnsl_ignored", "of these, let on because the action is ignore")           \
   X(kListsAllow, "dnsl_allow", "clients at or under dnsl.allow_threshold")                    \
-  X(kListsPartial, "dnsl_partial", "waits that ended before every list had answered")         \
+  X(kListsPartial, "dnsl_partial",                                                            \
+    "waits that ended while a missing answer could change what followed")                     \
   X(kListsJoined, "dnsl_joined", "lookups saved because the same one was under way")          \
   X(kListsCached, "dnsl_cached", "lookups saved because the answer was still good")           \
-  X(kListsReasonless, "dnsl_reasonless", "refusals without the list's reason: none free")     \
+  X(kListsReasonless, "dnsl_reasonless",                                                      \
+    "refusals without the list's reason, though dnsl.reason is on")                           \
   X(kDnsAsked, "dns_asked", "questions asked, retries not counted")                           \
   X(kDnsSent, "dns_sent", "questions sent over UDP, retries included")                        \
   X(kDnsAnswered, "dns_answered", "questions answered")                                       \

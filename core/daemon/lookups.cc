@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "core/admission/routes.h"
 #include "core/base/check.h"
 
 namespace lychgate::daemon {
@@ -122,13 +123,17 @@ void Lookups::ask(uint32_t slot, Tick now) {
   // All are marked before the first is asked: to ask may give up another question, of this address
   // too, and the sum must not look complete then.
   uint32_t to_ask = 0;
+  // While others wait, an answer stays good for their whole wait: asked again, it would be missing
+  // from the sum of one whose wait ends first. (A second, since a look may be late.)
+  const bool alone = inquiries_.next_waiter(slot) == kNoSlot;
+  const Tick longer = alone ? 0 : to_ticks(config_.greet.wait) + kMsPerSecond;
   for (uint32_t list = 0; list < lists_.size(); ++list) {
     if (!may_ask(list, address)) continue;
     ListAnswer& known = inquiries_.answers(record)[list];
     if (known.state == AnswerState::kAsked) {
       mine_.add(Counter::kListsJoined);
     } else if (known.state == AnswerState::kAnswered && known.epoch == views_[list].epoch &&
-               !tick_reached(now, known.expires)) {
+               !tick_reached(now, known.expires + longer)) {
       mine_.add(Counter::kListsCached);
     } else {
       known = {.state = AnswerState::kAsked};
@@ -190,7 +195,12 @@ Lookups::Sum Lookups::sum_of(uint32_t record) const {
       tally.loss_max += lists_[i].loss_max;
     }
   }
-  return {static_cast<int16_t>(tally.score), admission::standing(tally, config_.dnsl)};
+  Standing standing = admission::standing(tally, config_.dnsl);
+  // Who is let through early is routed by this score.
+  if (standing == Standing::kAllowed && !admission::route_is_certain(tally, config_)) {
+    standing = Standing::kOpen;
+  }
+  return {static_cast<int16_t>(tally.score), standing};
 }
 
 size_t Lookups::parts(uint32_t slot, Tick now, Parts& into) const {

@@ -97,6 +97,27 @@ TEST(Routes, FollowTheScoreOfTheDnsLists) {
   }
 }
 
+TEST(Routes, AreCertainOnceNoAnswerCanCrossALimit) {
+  config::Config config;
+  for (const int32_t most : {-8, 3}) config.routes.emplace_back().when.max_score = most;
+  config.routes.emplace_back();
+  struct Row {
+    const char* what;
+    Tally tally;
+    bool want;
+  };
+  const Row rows[] = {
+      {"nothing is missing", {.score = -8}, true},
+      {"nothing that is missing counts", {.score = -5, .gain_max = 3, .loss_max = -2}, true},
+      {"may come down to the limit", {.score = -5, .gain_max = 0, .loss_max = -3}, false},
+      {"may rise above the limit it holds", {.score = -8, .gain_max = 1}, false},
+      {"stays below it", {.score = -9, .gain_max = 1, .loss_max = -20}, true},
+      {"may rise above the other", {.score = 3, .gain_max = 1}, false},
+  };
+  for (const Row& row : rows) EXPECT_EQ(route_is_certain(row.tally, config), row.want) << row.what;
+  EXPECT_TRUE(route_is_certain({.score = -5, .gain_max = 100, .loss_max = -100}, {}));
+}
+
 TEST(Routes, WithoutConditionsMatchAlways) {
   config::Config config;
   EXPECT_EQ(choose_route({}, config), std::nullopt) << "no route at all";
