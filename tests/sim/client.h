@@ -53,6 +53,7 @@ struct Crowd {
   uint32_t clients = 0;
   uint64_t elsewhere = 0;  // held by other shards
   const ListBook* lists = nullptr;
+  std::map<std::string, uint32_t> ever;  // accepted so far, by address
 };
 
 class Client : public Actor {
@@ -106,6 +107,8 @@ class Client : public Actor {
   void fault(const std::string& text);
   bool allowlisted() const;
   bool asks_lists() const;
+  Time good_since() const;
+  bool may_be_let_off() const;
   void check_let_off();
   void check_score_when_handed_off();
   void check_listed_reply(std::string_view line);
@@ -134,6 +137,7 @@ class Client : public Actor {
   std::optional<smtp::ReplyId> expected_busy_;
   std::optional<smtp::ReplyId> reply_;
   std::string reply_line_;
+  bool first_of_address_ = false;
   bool let_off_ = false;  // by the lists, before the wait was over
   std::optional<smtp::ReplyId> heard_reply_;
   std::optional<uint32_t> server_;

@@ -90,8 +90,8 @@ void DnsServer::answer(int fd, const std::string& packet, const DnsQuestion& que
   const auto known = book_.answer(question, stage_.agenda.now());
   if (!known) return;
   stage_.agenda.after(after, [this, fd, packet, question, truth = *known] {
-    book_.told(question, truth, stage_.agenda.now());
-    stage_.reactor.deliver_packet(fd, write_answer(packet, question, truth));
+    if (!stage_.reactor.deliver_packet(fd, write_answer(packet, question, truth))) return;
+    book_.told(question, truth, stage_.agenda.now(), true);
   });
 }
 
@@ -108,7 +108,7 @@ std::string DnsServer::framed_answer(std::span<const char> packet) {
   }
   const auto truth = book_.answer(*question, stage_.agenda.now());
   if (!truth) return {};
-  book_.told(*question, *truth, stage_.agenda.now());
+  book_.told(*question, *truth, stage_.agenda.now(), false);
   const std::string message = write_answer(packet, *question, *truth);
   std::string framed;
   framed += static_cast<char>(message.size() >> 8);

@@ -23,8 +23,9 @@ class DnsBook {
   virtual std::optional<DnsAnswer> answer(const DnsQuestion& question, Time now) = 0;
   // Its opposite, for forgers: whoever believes this has been cheated.
   virtual DnsAnswer lie(const DnsQuestion& question) = 0;
-  // The true answer can be read by the gate from now on.
-  virtual void told(const DnsQuestion& /*question*/, const DnsAnswer& /*answer*/, Time /*now*/) {}
+  // The true answer can be read by the gate from now on; of a stream nobody knows how much.
+  virtual void told(const DnsQuestion& /*question*/, const DnsAnswer& /*answer*/, Time /*now*/,
+                    bool /*whole*/) {}
 };
 
 // What may become of one question over UDP.

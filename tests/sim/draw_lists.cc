@@ -18,6 +18,7 @@ enum class Weather : uint8_t {
   kLying,
   kDead,
   kSlow,
+  kCut,   // most answers are cut, and TCP is as it may be
   kHalf,  // some are gone, the others sound
   kAway,  // all are gone for a while
 };
@@ -105,6 +106,10 @@ DnsManners draw_manners(Random& random, Weather weather, bool gone) {
       manners[DnsFault::kWrongId] = manners[DnsFault::kWrongQuestion] = 30;
       manners[DnsFault::kGarbage] = 20;
       break;
+    case Weather::kCut:
+      manners[DnsFault::kTruncated] = 70;
+      manners.streams.assign(std::begin(kAllStreams), std::end(kAllStreams));
+      break;
     case Weather::kSlow:
       manners.delay_min = 3000;
       manners.delay_max = 3500;
@@ -150,30 +155,31 @@ void draw_lists(Random& random, Scenario& scenario) {
   draw_dnsl(random, scenario);
   const auto weather = random.pick({Weather::kCalm, Weather::kCalm, Weather::kRough,
                                     Weather::kRough, Weather::kLying, Weather::kDead,
-                                    Weather::kSlow, Weather::kHalf, Weather::kAway});
+                                    Weather::kSlow, Weather::kCut, Weather::kHalf, Weather::kAway});
   const auto servers = random.between(weather == Weather::kHalf ? 2 : 1, 3);
   const auto gone = random.between(1, servers - (servers > 1 ? 1 : 0));
   for (uint64_t i = 0; i < servers; ++i) {
     scenario.dns.push_back(draw_manners(random, weather, i < gone));
   }
-  const bool moody = random.one_in(3);
+  const bool sound = weather == Weather::kCalm || weather == Weather::kHalf;
+  scenario.answers_all = sound && random.chance(70);
+  const bool moody = !scenario.answers_all && random.one_in(3);
   const auto count = static_cast<uint32_t>(random.pick({1, 3, 6, 12}));
   for (uint32_t i = 0; i < count; ++i) {
     scenario.lists.push_back(draw_list(random, i, moody && random.one_in(2)));
   }
   make_plan(scenario);
 
-  const bool sound = weather == Weather::kCalm || weather == Weather::kHalf;
-  scenario.answers_all = sound && !moody && scenario.config.dns.in_flight == 100000 &&
-                         scenario.config.dns.timeout >= milliseconds(2000);
-  Faults& faults = scenario.kernel.faults;
   if (scenario.answers_all) {
+    scenario.config.greet.wait = milliseconds(6000);
+    scenario.config.dns.in_flight = 100000;
+    scenario.config.dns.timeout = milliseconds(2000);
     scenario.dns_queue = 4096;
     return;
   }
   scenario.dns_queue = random.pick<size_t>({4, 64, 256});
   scenario.kernel.packets = random.pick<uint32_t>({2, 16, 1024});
-  faults.packet_error_percent = random.pick<uint64_t>({0, 0, 5, 50});
+  scenario.kernel.faults.packet_error_percent = random.pick<uint64_t>({0, 0, 5, 50});
 }
 
 }  // namespace lychgate::sim

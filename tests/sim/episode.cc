@@ -3,7 +3,9 @@
 
 #include "tests/sim/episode.h"
 
+#include <algorithm>
 #include <array>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -80,7 +82,9 @@ EpisodeResult Episode::go() {
 void Episode::serve() {
   if (!shard_->start(tick())) reactor_.violation("the shard does not start");
   while (!shard_->finished(tick()) && reactor_.violations().empty()) {
-    if (!shard_->stopping() && world_.over() && slots_.used() == 0 && !asked_to_stop_) {
+    const bool over = !shard_->stopping() && world_.over() && !asked_to_stop_;
+    if (over) world_.mend_dns();
+    if (over && slots_.used() == 0) {
       asked_to_stop_ = true;
       reactor_.say_to_control();
     }
@@ -94,6 +98,7 @@ void Episode::serve() {
 // A process that is over its drain ends with clients in it; here they are seen to their end.
 void Episode::see_off() {
   const Time until = agenda_.now() + kLongestRun;
+  world_.mend_dns();
   while (busy() && reactor_.violations().empty()) {
     step();
     if (agenda_.now() > until) reactor_.violation("a wait does not end after the stop");
@@ -151,6 +156,19 @@ void Episode::check_lookups() {
   const uint64_t most = uint64_t{slots_.size()} + scenario_.config.dns.cache;
   if (lookups.inquiries().known() > most)
     reactor_.violation("more addresses are known than may be");
+  std::set<uint32_t> records;
+  for (const auto& client : world_.clients()) {
+    const auto record = lookups.inquiries().find(client->script().from.address);
+    if (record) records.insert(*record);
+  }
+  uint64_t asked = 0;
+  for (const uint32_t record : records) {
+    const auto answers = lookups.inquiries().answers(record);
+    asked += static_cast<uint64_t>(std::count_if(
+        answers.begin(), answers.end(),
+        [](const dns::ListAnswer& answer) { return answer.state == dns::AnswerState::kAsked; }));
+  }
+  if (asked > lookups.resolver().open()) reactor_.violation("an answer is waited for in vain");
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     const bool asking = (slots_[i].evidence & kAskingLists) != 0 && slots_[i].phase != Phase::kFree;
     const bool waits = lookups.inquiries().record_of(i) != dns::InquiryId::kNoRecord;

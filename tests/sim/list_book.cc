@@ -24,6 +24,8 @@ constexpr uint32_t kQuotaCode = kLoopback + 201;
 
 // Answers on their way to the gate, or waiting in it for a verdict.
 constexpr Time kUnderWay = 1000;
+// After which an answer that has come has been read, and a list that is up counts.
+constexpr Time kRead = 600;
 
 std::optional<int> catalogue_weight(uint32_t code) {
   switch (code - kLoopback) {
@@ -184,13 +186,12 @@ DnsAnswer ListBook::lie(const DnsQuestion& question) {
           .ttl = 86400};
 }
 
-void ListBook::told(const DnsQuestion& question, const DnsAnswer& answer, Time now) {
+void ListBook::told(const DnsQuestion& question, const DnsAnswer& answer, Time now, bool whole) {
   const auto name = named(question);
-  if (!name || question.type != kDnsTypeA || answer.rcode != Rcode::kNoError) return;
+  if (!name || question.type != kDnsTypeA || answer.rcode == Rcode::kServfail) return;
   const int worth = lists_[name->list].worth(answer.codes);
-  if (worth == 0) return;
   const Time keep = Time{std::min(answer.ttl, kListedSecondsMax)} * 1000;
-  told_[{name->list, name->address.bytes}].push_back({now, now + keep, worth});
+  told_[{name->list, name->address.bytes}].push_back({now, now + keep, worth, whole});
 }
 
 void ListBook::look(Time now) {
@@ -201,29 +202,68 @@ void ListBook::look(Time now) {
     seen.state = static_cast<ListState>(boards_->boards[i].state.load());
     const bool fell = seen.state == ListState::kDisabled && seen.before != ListState::kDisabled;
     if (fell) seen.disabled = now;
+    if (seen.state == ListState::kUp && seen.before != ListState::kUp) seen.up = now;
   }
 }
 
+bool ListBook::is_believed(size_t list) const {
+  return seen_[list].state == ListState::kUp || seen_[list].before == ListState::kUp;
+}
+
 // Any of the answers may have been too late for the gate, so each list may also count as nothing.
+std::pair<int, int> ListBook::extremes(size_t list, const IpAddress& address, Time from,
+                                       Time since) const {
+  const auto found = told_.find({list, address.bytes});
+  if (found == told_.end()) return {0, 0};
+  int least = 0;
+  int greatest = 0;
+  for (const Told& told : found->second) {
+    if (told.at < from || told.until + kUnderWay < since) continue;
+    least = std::min(least, told.worth);
+    greatest = std::max(greatest, told.worth);
+  }
+  return {least, greatest};
+}
+
 // None counts of a list that is not up, nor one from before it was last disabled.
 ListBook::Bounds ListBook::bounds(const IpAddress& address, Time since) const {
   Bounds out;
   for (size_t i = 0; i < lists_.size(); ++i) {
-    const Seen& seen = seen_[i];
-    if (seen.state != ListState::kUp && seen.before != ListState::kUp) continue;
-    const auto found = told_.find({i, address.bytes});
-    if (found == told_.end()) continue;
-    int least = 0;
-    int greatest = 0;
-    for (const Told& told : found->second) {
-      if (told.at < seen.disabled || told.until + kUnderWay < since) continue;
-      least = std::min(least, told.worth);
-      greatest = std::max(greatest, told.worth);
-    }
+    if (!is_believed(i)) continue;
+    const auto [least, greatest] = extremes(i, address, seen_[i].disabled, since);
     out.least += least;
     out.greatest += greatest;
   }
   return out;
+}
+
+int ListBook::least_ever(const IpAddress& address, Time since) const {
+  int sum = 0;
+  for (size_t i = 0; i < lists_.size(); ++i) sum += extremes(i, address, 0, since).first;
+  return sum;
+}
+
+int ListBook::certain_score(const IpAddress& address, Time since, Time until, Time timeout) const {
+  int sum = 0;
+  const Time limit = std::min(since + timeout, until);
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    const Seen& seen = seen_[i];
+    const auto found = told_.find({i, address.bytes});
+    const bool trusted = seen.state == ListState::kUp && seen.up + kRead <= until &&
+                         (seen.disabled == 0 || seen.disabled < since);
+    int worth = 0;
+    bool certain = false;
+    if (trusted && found != told_.end()) {
+      worth = found->second.front().worth;
+      certain = std::all_of(found->second.begin(), found->second.end(),
+                            [&](const Told& told) { return told.worth == worth; }) &&
+                std::any_of(found->second.begin(), found->second.end(), [&](const Told& told) {
+                  return told.whole && told.at >= since && told.at + kRead <= limit;
+                });
+    }
+    sum += certain ? worth : extremes(i, address, 0, since).first;
+  }
+  return sum;
 }
 
 int ListBook::whole_score(const IpAddress& address) const {

@@ -62,19 +62,24 @@ class ListBook : public DnsBook {
 
   std::optional<DnsAnswer> answer(const DnsQuestion& question, Time now) override;
   DnsAnswer lie(const DnsQuestion& question) override;
-  void told(const DnsQuestion& question, const DnsAnswer& answer, Time now) override;
+  void told(const DnsQuestion& question, const DnsAnswer& answer, Time now, bool whole) override;
 
   // The gate's own boards: what it says of the lists, it has to keep to.
   void watch(const SharedLists& boards) { boards_ = &boards; }
   // After each step of the gate.
   void look(Time now);
 
-  // The bounds of a score made now for a client that came at `since`.
+  // The bounds of a score made now of answers that were good at `since` or came after it.
   struct Bounds {
     int least = 0;
     int greatest = 0;
   };
   Bounds bounds(const IpAddress& address, Time since) const;
+  // The least that it may have been at some time since, by lists that may have fallen meanwhile.
+  int least_ever(const IpAddress& address, Time since) const;
+  // What a client that came at `since`, as the first of its address, has at the least when it is
+  // judged at `until`: what came in time for its questions counts for certain.
+  int certain_score(const IpAddress& address, Time since, Time until, Time timeout) const;
   // What all lists together say about it, were they all asked and up.
   int whole_score(const IpAddress& address) const;
   bool all_up() const;
@@ -90,12 +95,17 @@ class ListBook : public DnsBook {
     Time at = 0;
     Time until = 0;  // a gate that keeps answers no longer than it should
     int worth = 0;
+    bool whole = false;
   };
   struct Seen {
     ListState state = ListState::kUnproven;
     ListState before = ListState::kUnproven;
     Time disabled = 0;
+    Time up = 0;
   };
+  // Of what was told at `from` or later and was good at `since`.
+  std::pair<int, int> extremes(size_t list, const IpAddress& address, Time from, Time since) const;
+  bool is_believed(size_t list) const;
   std::optional<Named> named(const DnsQuestion& question) const;
 
   const std::vector<ListModel>& lists_;

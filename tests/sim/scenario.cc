@@ -104,7 +104,7 @@ void draw_screening(Random& random, config::Config& config) {
   config.limits.held = random.pick<uint32_t>({0, 0, 0, 0, 30, 80});
   config.access.reject = random.pick({Action::kIgnore, Action::kEnforce, Action::kDrop});
   config.greet.banner = random.pick<const char*>({"", "$hostname ESMTP"});
-  config.greet.wait = milliseconds(random.pick({0, 20, 1000, 6000}));
+  config.greet.wait = milliseconds(random.pick({0, 20, 1000, 3000, 6000}));
   config.greet.pregreet = random.pick({Action::kIgnore, Action::kEnforce, Action::kDrop});
   const auto wait = static_cast<uint64_t>(config.greet.wait.count());
   if (wait > 1 && random.chance(60)) {

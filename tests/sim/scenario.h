@@ -38,7 +38,7 @@ struct Scenario {
   daemon::ListsPlan plan;
   std::vector<DnsManners> dns;  // one a server
   size_t dns_queue = 0;         // datagrams that one of the gate's sockets holds
-  // Every question is answered within a fraction of the longest wait, so that verdicts are exact.
+  // Every question is answered within a fraction of the wait, so that verdicts are exact.
   bool answers_all = false;
   // Buffers and pipes suffice for all relays at once, so none may starve.
   bool plenty = false;

@@ -57,11 +57,12 @@ SimReactor::Answer SimReactor::do_receive_packets(Request& request) {
   return not_yet();
 }
 
-void SimReactor::deliver_packet(int fd, std::span<const char> packet) {
+bool SimReactor::deliver_packet(int fd, std::span<const char> packet) {
   PacketSocket& socket = packet_socket(fd);
-  if (socket.queue.size() >= socket.queue_max) return;
+  if (socket.queue.size() >= socket.queue_max) return false;
   socket.queue.emplace_back(packet.data(), packet.size());
   packets_changed(fd);
+  return true;
 }
 
 void SimReactor::refuse_packets(int fd, int error) {

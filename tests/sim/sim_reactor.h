@@ -88,8 +88,8 @@ class SimReactor : public ring::Reactor {
   void reset(Socket& socket, int error);
   // A reference that is no descriptor of the gate.
   void let_go(Socket& socket);
-  // A datagram has come for the gate; thrown away when the socket holds too many.
-  void deliver_packet(int fd, std::span<const char> packet);
+  // A datagram has come for the gate; false: thrown away, for the socket holds too many.
+  bool deliver_packet(int fd, std::span<const char> packet);
   // An ICMP message has come for it: nobody listens there.
   void refuse_packets(int fd, int error);
   void say_to_control();

@@ -43,6 +43,10 @@ void World::open_dns() {
   }
 }
 
+void World::mend_dns() {
+  for (const auto& server : dns_) server->manners() = DnsManners{};
+}
+
 void World::invite(uint32_t index) {
   cast_.clients.push_back(
       std::make_unique<Client>(stage_, scenario_, crowd_, index, draw_script(index)));

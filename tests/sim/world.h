@@ -22,6 +22,8 @@ class World {
   // dns.sockets of each server in turn.
   const std::vector<int>& dns_sockets() const { return dns_sockets_; }
   ListBook& lists() { return book_; }
+  // From now on the DNS servers answer, so that no question is kept under way by the next.
+  void mend_dns();
 
   // All have come, and who found room in a queue was accepted and let go.
   bool over() const;
