@@ -107,8 +107,10 @@ DnsManners draw_manners(Random& random, Weather weather, bool gone) {
       manners[DnsFault::kGarbage] = 20;
       break;
     case Weather::kCut:
-      manners[DnsFault::kTruncated] = 70;
+      manners[DnsFault::kTruncated] = 90;
       manners.streams.assign(std::begin(kAllStreams), std::end(kAllStreams));
+      // With these, questions over TCP pile up.
+      if (random.one_in(2)) manners.streams = {StreamManner::kMute, StreamManner::kNoAnswer};
       break;
     case Weather::kSlow:
       manners.delay_min = 3000;
