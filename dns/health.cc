@@ -104,6 +104,12 @@ bool ListHealth::probe_ended(ProbeOutcome outcome, Tick now, uint32_t jitter) {
   return state_ != before;
 }
 
+void ListHealth::probe_dropped(Tick now) {
+  probing_ = false;
+  last_ended_ = now;
+  next_probe_ = now + kSuspectGapMs;
+}
+
 void ListHealth::suspect(Tick now) {
   if (probing_ || state_ == ListState::kDisabled) return;
   const Tick soonest = last_ended_ + kSuspectGapMs;

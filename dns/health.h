@@ -35,7 +35,7 @@ struct HealthOptions {
 // When a silent list is disabled, and how rarely a disabled one is asked.
 // UDP loses packets and resolvers fail for a moment: one silent or refused probe proves nothing.
 inline constexpr int kSilentProbesMax = 2;
-inline constexpr int kBackoffMax = 8;       // times the interval
+inline constexpr int kBackoffMax = 8;  // times the interval
 
 class ListHealth {
  public:
@@ -51,6 +51,8 @@ class ListHealth {
   // jitter: any number; spreads the next probe by up to a tenth of the interval.
   // True when the state has changed: one log line is due.
   bool probe_ended(ProbeOutcome outcome, Tick now, uint32_t jitter);
+  // The probe could not be asked, for want of our own: again after a second, nothing is concluded.
+  void probe_dropped(Tick now);
   // Lookups of clients see errors or silence: probe now, but no sooner than a second after the
   // last one ended.
   void suspect(Tick now);

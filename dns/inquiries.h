@@ -27,9 +27,9 @@ enum class AnswerState : uint8_t {
 
 // What one list said about one address. 12 bytes: there is one for each list and address.
 struct ListAnswer {
-  uint32_t code = 0;   // the A record that counted most, host byte order; 0: none
-  Tick expires = 0;    // kAnswered
-  int16_t weight = 0;  // what it is worth
+  uint32_t code = 0;     // the A record that counted most, host byte order; 0: none
+  uint32_t expires = 0;  // kAnswered: second of the asker's clock, which must not wrap
+  int16_t weight = 0;    // what it is worth
   AnswerState state = AnswerState::kNone;
   uint8_t epoch = 0;  // of the list's board when it was answered
 };

@@ -81,6 +81,12 @@ void Resolver::append(List& list, uint32_t query, Link Query::*link) {
   list.tail = query;
 }
 
+void Resolver::prepend(List& list, uint32_t query, Link Query::*link) {
+  queries_[query].*link = {list.head, kNoQuery};
+  (list.head == kNoQuery ? list.tail : (queries_[list.head].*link).prev) = query;
+  list.head = query;
+}
+
 void Resolver::unlink(List& list, uint32_t query, Link Query::*link) {
   const Link mine = queries_[query].*link;
   (mine.prev == kNoQuery ? list.head : (queries_[mine.prev].*link).next) = mine.next;
@@ -128,7 +134,11 @@ std::optional<Outcome> Resolver::ask(const Ask& ask, Tick now) {
   query.zone = static_cast<uint8_t>(ask.zone);
   query.state = State::kQueued;
   ++open_;
-  append(unsent_, index, &Query::turn);
+  if (ask.urgent) {
+    prepend(unsent_, index, &Query::turn);
+  } else {
+    append(unsent_, index, &Query::turn);
+  }
   counters_.add(Counter::kDnsAsked);
   return victim;
 }
@@ -267,18 +277,19 @@ std::optional<Outcome> Resolver::read(Seat seat, std::span<const char> message, 
       break;
   }
   if (query.state == State::kTcp) return std::nullopt;  // the stream may still bring an answer
-  return server_failed(index, now);
+  return server_failed(index, OutcomeKind::kFailed, now);
 }
 
 // A server has said that it cannot, or its stream has failed: the next one may. While an attempt
 // elsewhere is under way that one decides, or its end brings the next; a stream has no such end.
-std::optional<Outcome> Resolver::server_failed(uint32_t index, Tick now) {
+std::optional<Outcome> Resolver::server_failed(uint32_t index, OutcomeKind unless_retried,
+                                               Tick now) {
   Query& query = queries_[index];
   const bool untried = std::popcount(query.tried) < static_cast<int>(servers_.count());
   const bool may_retry = query.attempts < kDnsAttemptsMax && untried;
   if (query.state == State::kQueued) return std::nullopt;
   if (query.live != 0 && (query.state == State::kSent || !may_retry)) return std::nullopt;
-  if (!may_retry) return finish(index, OutcomeKind::kFailed, now);
+  if (!may_retry) return finish(index, unless_retried, now);
   if (query.state == State::kSent) unlink(turn_list(query), index, &Query::turn);
   retry(index);
   return std::nullopt;
@@ -295,7 +306,7 @@ std::optional<Outcome> Resolver::ask_over_tcp(uint32_t index, Seat seat, Tick no
     return std::nullopt;
   }
   counters_.add(Counter::kDnsTcpFull);
-  return server_failed(index, now);
+  return server_failed(index, OutcomeKind::kGivenUp, now);
 }
 
 std::optional<Outcome> Resolver::tcp_ended(const TcpSeats::Ended& ended, Tick now) {
@@ -303,7 +314,7 @@ std::optional<Outcome> Resolver::tcp_ended(const TcpSeats::Ended& ended, Tick no
   if (reply_.kind == ReplyKind::kAnswer || reply_.kind == ReplyKind::kNothing) {
     return finish(ended.query, OutcomeKind::kReply, now);
   }
-  return server_failed(ended.query, now);
+  return server_failed(ended.query, OutcomeKind::kFailed, now);
 }
 
 std::optional<Outcome> Resolver::next_expired(Tick now) {
@@ -313,7 +324,7 @@ std::optional<Outcome> Resolver::next_expired(Tick now) {
   }
   const uint32_t unsent = unsent_.head;
   if (unsent != kNoQuery && tick_reached(now, queries_[unsent].asked + to_ticks(patience_))) {
-    return finish(unsent, OutcomeKind::kTimedOut, now);
+    return finish(unsent, OutcomeKind::kGivenUp, now);
   }
   for (uint32_t i = 0; i + 1 < kDnsAttemptsMax; ++i) {
     List& list = attempts_[i];

@@ -27,14 +27,16 @@ struct Ask {
   IpAddress address;
   RecordType type = RecordType::kA;
   AddressForm form = AddressForm::kOwn;
+  bool urgent = false;  // goes before all that wait for their first turn
   uint64_t cookie = 0;
 };
 
 enum class OutcomeKind : uint8_t {
   kReply,     // reply->kind is kAnswer or kNothing
   kFailed,    // SERVFAIL, REFUSED or an unusable TCP answer from the last server tried
-  kTimedOut,  // nothing within dns.timeout, or never sent within the askers' patience
-  kGivenUp,   // dns.in_flight was reached, and this was the oldest
+  kTimedOut,  // nothing within dns.timeout
+  kGivenUp,  // not asked, for want of our own: it was the oldest when dns.in_flight was reached, or
+             // no window had room within the askers' patience, or all TCP seats were taken
 };
 
 struct Outcome {
@@ -114,6 +116,7 @@ class Resolver {
   Resolver(const ResolverParts& parts, PrivateMemory packets, PrivateMemory streams);
   uint64_t random();
   void append(List& list, uint32_t query, Link Query::*link);
+  void prepend(List& list, uint32_t query, Link Query::*link);
   void unlink(List& list, uint32_t query, Link Query::*link);
   List& turn_list(const Query& query);
   void retry(uint32_t query);
@@ -123,7 +126,7 @@ class Resolver {
   std::span<char> packet(uint32_t index) const;
   std::optional<Outcome> packet_came(const ring::Completion& completion, Tick now);
   std::optional<Outcome> read(Seat seat, std::span<const char> packet, Tick now);
-  std::optional<Outcome> server_failed(uint32_t query, Tick now);
+  std::optional<Outcome> server_failed(uint32_t query, OutcomeKind unless_retried, Tick now);
   std::optional<Outcome> ask_over_tcp(uint32_t query, Seat seat, Tick now);
   std::optional<Outcome> tcp_ended(const TcpSeats::Ended& ended, Tick now);
   void attempt_over(uint32_t query, Tick now);

@@ -19,57 +19,57 @@
 namespace lychgate {
 
 // Every counter: name (status and metrics), and the sentence of the manual. Grows only at the end.
-#define LYCHGATE_COUNTERS(X)                                                                  \
-  X(kAccepted, "accepted", "connections accepted")                                            \
-  X(kPassNew, "pass_new", "clients that passed every test")                                   \
-  X(kAllowlistedClients, "allowlisted", "clients the access list permits")                    \
-  X(kDenylistedClients, "denylisted", "clients the access list rejects")                      \
-  X(kPregreet, "pregreet", "clients that spoke before the greeting")                          \
-  X(kPregreetIgnored, "pregreet_ignored", "of these, let on because the action is ignore")    \
-  X(kRefused, "refused", "clients refused with 550 in the greeting")                          \
-  X(kDropped, "dropped", "clients dropped with 521")                                          \
-  X(kHangup, "hangup", "clients that closed before the verdict")                              \
-  X(kDropPerAddress, "drop_per_address", "421: over limits.per_address")                      \
-  X(kDropPerShard, "drop_per_shard", "421: over limits.per_shard")                            \
-  X(kDropHeld, "drop_held", "421: over limits.held")                                          \
-  X(kDropNoBackend, "drop_no_backend", "421: no backend took the client in time")             \
-  X(kDropNoRoute, "drop_no_route", "421: no route matched")                                   \
-  X(kDropShutdown, "drop_shutdown", "421: the gate was stopping")                             \
-  X(kHandedOff, "handed_off", "clients taken by a backend")                                   \
-  X(kRelayedBytes, "relayed_bytes", "bytes relayed, both directions")                         \
-  X(kRelayBulk, "relay_bulk", "relays that changed to splice(2)")                             \
-  X(kRelayIdleTimeout, "relay_idle_timeout", "relays ended by relay.idle_timeout")            \
-  X(kRelayStarved, "relay_starved", "waits for a relay buffer or pipe")                       \
-  X(kAcceptPaused, "accept_paused", "accept paused because the slot table was full")          \
-  X(kAcceptFailed, "accept_failed", "accepts that failed in the kernel")                      \
-  X(kSubmitFull, "submit_full", "turns in which the submission queue filled up")              \
-  X(kCompletionOverflow, "completion_overflow", "turns that found the completion queue full") \
-  X(kStaleCompletions, "stale_completions", "completions for a connection already gone")      \
-  X(kLogLost, "log_lost", "log lines lost to a slow sink")                                    \
-  X(kRestarts, "restarts", "times this shard was started again")                              \
-  X(kListsFailed, "dnsl_failed", "clients at or over dnsl.threshold")                         \
-  X(kListsIgnored, "dnsl_ignored", "of these, let on because the action is ignore")           \
-  X(kListsAllow, "dnsl_allow", "clients at or under dnsl.allow_threshold")                    \
-  X(kListsPartial, "dnsl_partial",                                                            \
-    "waits that ended while a missing answer could change what followed")                     \
-  X(kListsJoined, "dnsl_joined", "lookups saved because the same one was under way")          \
-  X(kListsCached, "dnsl_cached", "lookups saved because the answer was still good")           \
-  X(kListsReasonless, "dnsl_reasonless",                                                      \
-    "refusals without the list's reason, though dnsl.reason is on")                           \
-  X(kDnsAsked, "dns_asked", "questions asked, retries not counted")                           \
-  X(kDnsSent, "dns_sent", "questions sent over UDP, retries included")                        \
-  X(kDnsAnswered, "dns_answered", "questions answered")                                       \
-  X(kDnsFailed, "dns_failed", "questions that no server could answer")                        \
-  X(kDnsTimedOut, "dns_timed_out", "questions without an answer within dns.timeout")          \
-  X(kDnsGivenUp, "dns_given_up", "questions given up for newer ones: dns.in_flight reached")  \
-  X(kDnsLate, "dns_late", "replies to no open question: late, duplicate or forged")           \
-  X(kDnsForged, "dns_forged", "replies with an open id that do not fit its question")         \
-  X(kDnsSendFailed, "dns_send_failed", "questions that the kernel did not take")              \
-  X(kDnsTcp, "dns_tcp", "questions asked again over TCP")                                     \
-  X(kDnsTcpFull, "dns_tcp_full", "of these, failed because too many were")                    \
-  X(kDnsServerDown, "dns_server_down", "times a server was no longer asked first")            \
-  X(kDnsHeldBack, "dns_held_back", "turns that left questions queued: windows or turn full")  \
-  X(kDnsStarved, "dns_starved", "receives that found no packet buffer")                       \
+#define LYCHGATE_COUNTERS(X)                                                                      \
+  X(kAccepted, "accepted", "connections accepted")                                                \
+  X(kPassNew, "pass_new", "clients that passed every test")                                       \
+  X(kAllowlistedClients, "allowlisted", "clients the access list permits")                        \
+  X(kDenylistedClients, "denylisted", "clients the access list rejects")                          \
+  X(kPregreet, "pregreet", "clients that spoke before the greeting")                              \
+  X(kPregreetIgnored, "pregreet_ignored", "of these, let on because the action is ignore")        \
+  X(kRefused, "refused", "clients refused with 550 in the greeting")                              \
+  X(kDropped, "dropped", "clients dropped with 521")                                              \
+  X(kHangup, "hangup", "clients that closed before the verdict")                                  \
+  X(kDropPerAddress, "drop_per_address", "421: over limits.per_address")                          \
+  X(kDropPerShard, "drop_per_shard", "421: over limits.per_shard")                                \
+  X(kDropHeld, "drop_held", "421: over limits.held")                                              \
+  X(kDropNoBackend, "drop_no_backend", "421: no backend took the client in time")                 \
+  X(kDropNoRoute, "drop_no_route", "421: no route matched")                                       \
+  X(kDropShutdown, "drop_shutdown", "421: the gate was stopping")                                 \
+  X(kHandedOff, "handed_off", "clients taken by a backend")                                       \
+  X(kRelayedBytes, "relayed_bytes", "bytes relayed, both directions")                             \
+  X(kRelayBulk, "relay_bulk", "relays that changed to splice(2)")                                 \
+  X(kRelayIdleTimeout, "relay_idle_timeout", "relays ended by relay.idle_timeout")                \
+  X(kRelayStarved, "relay_starved", "waits for a relay buffer or pipe")                           \
+  X(kAcceptPaused, "accept_paused", "accept paused because the slot table was full")              \
+  X(kAcceptFailed, "accept_failed", "accepts that failed in the kernel")                          \
+  X(kSubmitFull, "submit_full", "turns in which the submission queue filled up")                  \
+  X(kCompletionOverflow, "completion_overflow", "turns that found the completion queue full")     \
+  X(kStaleCompletions, "stale_completions", "completions for a connection already gone")          \
+  X(kLogLost, "log_lost", "log lines lost to a slow sink")                                        \
+  X(kRestarts, "restarts", "times this shard was started again")                                  \
+  X(kListsFailed, "dnsl_failed", "clients at or over dnsl.threshold")                             \
+  X(kListsIgnored, "dnsl_ignored", "of these, let on because the action is ignore")               \
+  X(kListsAllow, "dnsl_allow", "clients at or under dnsl.allow_threshold")                        \
+  X(kListsPartial, "dnsl_partial",                                                                \
+    "waits that ended while a missing answer could change what followed")                         \
+  X(kListsJoined, "dnsl_joined", "lookups saved because the same one was under way")              \
+  X(kListsCached, "dnsl_cached", "lookups saved because the answer was still good")               \
+  X(kListsReasonless, "dnsl_reasonless",                                                          \
+    "refusals without the list's reason, though dnsl.reason is on")                               \
+  X(kDnsAsked, "dns_asked", "questions asked, retries not counted")                               \
+  X(kDnsSent, "dns_sent", "questions sent over UDP, retries included")                            \
+  X(kDnsAnswered, "dns_answered", "questions answered")                                           \
+  X(kDnsFailed, "dns_failed", "questions that no server could answer")                            \
+  X(kDnsTimedOut, "dns_timed_out", "questions without an answer within dns.timeout")              \
+  X(kDnsGivenUp, "dns_given_up", "questions given up unsent: dns.in_flight, windows or TCP full") \
+  X(kDnsLate, "dns_late", "replies to no open question: late, duplicate or forged")               \
+  X(kDnsForged, "dns_forged", "replies with an open id that do not fit its question")             \
+  X(kDnsSendFailed, "dns_send_failed", "questions that the kernel did not take")                  \
+  X(kDnsTcp, "dns_tcp", "questions asked again over TCP")                                         \
+  X(kDnsTcpFull, "dns_tcp_full", "of these, failed because too many were")                        \
+  X(kDnsServerDown, "dns_server_down", "times a server was no longer asked first")                \
+  X(kDnsHeldBack, "dns_held_back", "turns that left questions queued: windows or turn full")      \
+  X(kDnsStarved, "dns_starved", "receives that found no packet buffer")                           \
   X(kRepliesUnnamed, "replies_unnamed", "refusals that name no list: too many being sent")
 
 enum class Counter : uint8_t {

@@ -106,8 +106,9 @@ inline constexpr uint32_t kDnsAttemptsMax = 3;
 // Questions asked again over TCP at once; a truncated answer to an A question is a rarity.
 inline constexpr uint32_t kDnsTcpMax = 64;
 inline constexpr uint32_t kDnsTcpBytes = 4096;
-// Questions one server may have open: begins here, grows with each answer, halves with each loss,
-// since the kernel keeps only some 270 packets for a server that is not reading (measured).
+// Questions one server may have open: begins with the first, halves with a loss, never below the
+// least, and grows as dns/servers.h says. The kernel keeps only some 270 packets for a server that
+// is not reading (measured): two shards' first windows fit.
 inline constexpr uint32_t kDnsWindowFirst = 128;
 inline constexpr uint32_t kDnsWindowMin = 32;
 // Answers are kept no longer, whatever their TTL: "listed" since clients come back cleaned,

@@ -85,8 +85,10 @@ struct Slot {
   AddressCell cell;
   TimerLink timer;
   uint32_t generation = 0;
-  Tick started = 0;             // tick of the accept
-  uint32_t transfer = kNoSlot;  // hand-off record, index in handoff's slab
+  Tick started = 0;  // tick of the accept
+  // What the phase has lent it: a look's buffer, a written reply, a hand-off's record, a DNS
+  // stream.
+  uint32_t transfer = kNoSlot;
   uint16_t port = 0;
   uint16_t evidence = 0;    // bits of Evidence
   int16_t score = 0;        // DNS lists, once it is final or the wait is over

@@ -74,6 +74,8 @@ struct Dnsl {
   bool reason = false;    // ask the list for its TXT reason and tell it to the client
   std::string catalogue;  // file in place of the built-in catalogue; empty: built-in
   milliseconds probe_interval{60000};
+  bool stop_over_budget =
+      false;  // a list whose daily budget is used up is disabled until 00:00 UTC
 };
 
 // "pass:/path", "unix:/path" or "tcp:address:port", each with an optional "*weight".

@@ -132,6 +132,11 @@ const Key kKeys[] = {
      LYCHGATE_FIELD(dnsl.catalogue)},
     {"dnsl.probe_interval", Type::kDuration, "", within(kSecond, kHour), "\"1m\"",
      "How often each list is tried with its test points.", LYCHGATE_FIELD(dnsl.probe_interval)},
+    {"dnsl.stop_over_budget", Type::kBoolean, "", kNoRange, "false",
+     "Whether a list is asked no more, until 00:00 UTC, once the catalogue's daily budget for it "
+     "is "
+     "used up. Lookups count that a resolver's cache answers, so the default only warns.",
+     LYCHGATE_FIELD(dnsl.stop_over_budget)},
 
     {"secret[].name", Type::kSecretName, "", kSecretNameBytes, "(required)",
      "What sites call this key: a label `$name`.", LYCHGATE_FIELD(secrets[i].name)},

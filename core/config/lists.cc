@@ -110,6 +110,15 @@ tl::expected<Lists, std::vector<std::string>> Maker::run() {
     }
     add_line(site, *list);
   }
+  int64_t most = 0;
+  for (const List& list : lists_.lists) most += list.gain_max;
+  if (most > 0 && most < dnsl_.threshold) {
+    lists_.warnings.push_back(
+        fmt::format("dnsl.threshold = {}: all of dnsl.sites together reach {} at the most, so no "
+                    "client can ever "
+                    "fail; lower it or raise their weights",
+                    dnsl_.threshold, most));
+  }
   if (!problems_.empty()) return tl::unexpected(std::move(problems_));
   return std::move(lists_);
 }
@@ -225,6 +234,25 @@ void Maker::add_line(const Site& site, List& list) {
 }
 
 }  // namespace
+
+bool tells_a_key(const List& list, std::string_view text) {
+  // The labels of both spellings stand side by side: a key is one label.
+  std::string_view name = list.name;
+  std::string_view zone = list.zone.reveal();
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  const auto same = [&](char a, char b) { return lower(a) == lower(b); };
+  while (!name.empty()) {
+    const std::string_view label = name.substr(0, name.find('.'));
+    const std::string_view value = zone.substr(0, zone.find('.'));
+    if (label.starts_with('$') &&
+        std::search(text.begin(), text.end(), value.begin(), value.end(), same) != text.end()) {
+      return true;
+    }
+    name.remove_prefix(std::min(name.size(), label.size() + 1));
+    zone.remove_prefix(std::min(zone.size(), value.size() + 1));
+  }
+  return false;
+}
 
 tl::expected<Lists, std::vector<std::string>> make_lists(const Dnsl& dnsl,
                                                          const Catalogue& catalogue,

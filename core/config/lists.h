@@ -58,6 +58,9 @@ struct Lists {
   std::vector<std::string> warnings;  // one line each: uncatalogued without pattern, ...
 };
 
+// Whether a text holds one of the keys in the list's zone, in any case of letters.
+bool tells_a_key(const List& list, std::string_view text);
+
 // Every problem at once, each naming the site. A dead list, or one of domains, is a problem; so is
 // a key that stands in the configuration itself. Never prints a key.
 tl::expected<Lists, std::vector<std::string>> make_lists(const Dnsl& dnsl,

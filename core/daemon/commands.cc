@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -31,7 +32,13 @@ struct Options {
 };
 
 int report(const Error& error) {
-  fmt::print(stderr, "lychgate: {}\n", error.text);
+  // One problem a line, each a message of its own.
+  std::string_view rest = error.text;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    fmt::print(stderr, "lychgate: {}\n", line);
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
   return static_cast<int>(error.code);
 }
 

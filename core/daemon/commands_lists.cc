@@ -15,7 +15,6 @@ namespace lychgate::daemon {
 namespace {
 
 constexpr milliseconds kSecond{1000};
-constexpr Tick kTicksPerSecond = 1000;
 
 // A list is disabled after its second silence, each dns.timeout long.
 milliseconds proving_time(const config::Dns& dns) {
@@ -68,8 +67,8 @@ WhyList part_of(const Online& online, const config::List& list, uint32_t index) 
   if (failed && part.state != ListState::kDisabled) {
     part.fault = fault_of(online.counters().lists[index]);
   }
-  if (!tick_reached(online.now(), part.answer.expires)) {
-    part.ttl = (part.answer.expires - online.now()) / kTicksPerSecond;
+  if (part.answer.state == dns::AnswerState::kAnswered) {
+    part.ttl = online.lookups().seconds_left(part.answer);
   }
   return part;
 }
@@ -78,7 +77,7 @@ void take_answers(const Online& online, const ListsPlan& plan, WhyParts& why) {
   const Lookups& lookups = online.lookups();
   why.score = lookups.sum(online.client()).score;
   Lookups::Parts counted;
-  if (lookups.parts(online.client(), online.now(), counted) > 0 && counted[0].weight > 0) {
+  if (lookups.parts(online.client(), counted) > 0 && counted[0].weight > 0) {
     why.named = &plan.lists[counted[0].list];
     why.reason = lookups.reason(online.client(), counted[0].list);
   }

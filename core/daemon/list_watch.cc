@@ -45,6 +45,7 @@ ProbeOutcome judge_point(uint32_t point, PointAnswer answer) {
     case PointAnswer::kRefused:
       return ProbeOutcome::kRefused;
     case PointAnswer::kTimedOut:
+    case PointAnswer::kNotAsked:
       return ProbeOutcome::kTimedOut;
   }
   return ProbeOutcome::kTimedOut;
@@ -96,6 +97,7 @@ ListWatch::ListWatch(const ListWatchParts& parts, Tick now)
     : lists_(parts.lists),
       shared_(parts.shared),
       counters_(parts.counters),
+      stop_over_budget_(parts.dnsl.stop_over_budget),
       random_(parts.seed),
       watched_(parts.lists.size()),
       next_second_(now) {
@@ -138,6 +140,7 @@ void ListWatch::begin_round(uint32_t list) {
   Watched& watched = watched_[list];
   watched.health.probe_begun();
   watched.outstanding = watched.points;
+  watched.answers = {};
   for (uint32_t point = 0; point < kProbePoints; ++point) {
     const auto& address = address_of(lists_[list], point);
     if (address) probes_.push_back({.list = list, .point = point, .address = *address});
@@ -159,6 +162,9 @@ void ListWatch::probed(const Probe& probe, PointAnswer answer, Tick now, WallTim
   watched.outstanding = static_cast<uint8_t>(watched.outstanding & ~bit);
   watched.answers[probe.point] = answer;
   if (watched.outstanding != 0) return;
+  const bool whole = std::none_of(watched.answers.begin(), watched.answers.end(),
+                                  [](PointAnswer each) { return each == PointAnswer::kNotAsked; });
+  if (!whole) return watched.health.probe_dropped(now);
   watched.health.probe_ended(outcome_of(probe.list), now, jitter());
   publish(probe.list, wall);
 }
@@ -260,9 +266,9 @@ void ListWatch::look_at_budget(uint32_t list) {
     if (used * 100 < budget * part) continue;
     if (part <= watched.budget_part_said) return;
     watched.budget_part_said = part;
-    watched.over_budget = part == 100;
-    // What the first look finds was told by the predecessor.
-    if (first_second_ || part == 100) return;
+    watched.over_budget = part == 100 && stop_over_budget_;
+    // What the first look finds was told by the predecessor; a disabled list has its own line.
+    if (first_second_ || watched.over_budget) return;
     lines_.push_back(fmt::format("warning: DNS list {}: {} % of its {} queries a day are used up",
                                  lists_[list].name, part, budget));
     return;

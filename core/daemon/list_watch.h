@@ -41,6 +41,7 @@ enum class PointAnswer : uint8_t {
   kOverQuota,
   kRefused,  // SERVFAIL, REFUSED
   kTimedOut,
+  kNotAsked,  // given up before it was sent: says nothing about the list
 };
 
 // Queries of all shards for a list since the day (UTC) began.
@@ -101,6 +102,7 @@ class ListWatch {
   std::span<const config::List> lists_;
   SharedLists& shared_;
   std::span<const ShardCounters> counters_;
+  bool stop_over_budget_;
   uint64_t random_;
   std::vector<Watched> watched_;  // one a list
   std::deque<Probe> probes_;      // at most one round of each list

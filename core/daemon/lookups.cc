@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <utility>
 
 #include "core/admission/routes.h"
@@ -40,7 +39,7 @@ InquiryId id_of(uint64_t cookie) {
 
 static_assert(uint64_t{kSlotsMax} + kDnsCacheMax <= uint64_t{1} << kIndexBits);
 
-constexpr Tick kMsPerSecond = 1000;
+constexpr uint32_t kMsPerSecond = 1000;
 // How often the boards are looked at while clients wait for the first proof of a list.
 constexpr Tick kUnprovenLookMs = 50;
 
@@ -60,8 +59,9 @@ PointAnswer point_answer(const dns::Outcome& outcome, const config::List& list) 
     case OutcomeKind::kFailed:
       return PointAnswer::kRefused;
     case OutcomeKind::kTimedOut:
-    case OutcomeKind::kGivenUp:
       return PointAnswer::kTimedOut;
+    case OutcomeKind::kGivenUp:
+      return PointAnswer::kNotAsked;
   }
   const auto codes = outcome.reply->codes();
   if (codes.empty()) return PointAnswer::kUnlisted;
@@ -97,7 +97,8 @@ Lookups::Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resol
                   .lists = static_cast<uint32_t>(parts.plan.lists.size()),
                   .key = parts.key}),
       notes_(size_t{parts.connections.slots.size()} + parts.config.dns.cache),
-      reasons_(parts.config.dnsl.reason ? kReasonsMax : 0) {
+      reasons_(parts.config.dnsl.reason ? kReasonsMax : 0),
+      seen_(now) {
   decided_.reserve(parts.connections.slots.size());
   reasons_wanted_.reserve(reasons_.empty() ? 0 : parts.connections.slots.size());
   if (parts.watching) {
@@ -117,7 +118,17 @@ bool Lookups::may_ask(uint32_t list, const IpAddress& address) const {
   return address.is_v4() ? lists_[list].ip4 : lists_[list].ip6;
 }
 
+void Lookups::keep_time(Tick now) {
+  clock_ms_ += static_cast<Tick>(now - seen_);
+  seen_ = now;
+}
+
+uint32_t Lookups::second() const {
+  return static_cast<uint32_t>(clock_ms_ / kMsPerSecond);
+}
+
 void Lookups::ask(uint32_t slot, Tick now) {
+  keep_time(now);
   const IpAddress& address = slots_[slot].address;
   const uint32_t record = inquiries_.join(slot, address);
   // All are marked before the first is asked: to ask may give up another question, of this address
@@ -126,14 +137,15 @@ void Lookups::ask(uint32_t slot, Tick now) {
   // While others wait, an answer stays good for their whole wait: asked again, it would be missing
   // from the sum of one whose wait ends first. (A second, since a look may be late.)
   const bool alone = inquiries_.next_waiter(slot) == kNoSlot;
-  const Tick longer = alone ? 0 : to_ticks(config_.greet.wait) + kMsPerSecond;
+  const auto longer =
+      alone ? 0 : static_cast<uint32_t>(config_.greet.wait.count() / kMsPerSecond) + 2;
   for (uint32_t list = 0; list < lists_.size(); ++list) {
     if (!may_ask(list, address)) continue;
     ListAnswer& known = inquiries_.answers(record)[list];
     if (known.state == AnswerState::kAsked) {
       mine_.add(Counter::kListsJoined);
     } else if (known.state == AnswerState::kAnswered && known.epoch == views_[list].epoch &&
-               !tick_reached(now, known.expires + longer)) {
+               second() < known.expires + longer) {
       mine_.add(Counter::kListsCached);
     } else {
       known = {.state = AnswerState::kAsked};
@@ -141,6 +153,7 @@ void Lookups::ask(uint32_t slot, Tick now) {
     }
   }
   Note& note = note_of(record);
+  if (to_ask != 0) forget_reason(record);
   for (; to_ask != 0; to_ask &= to_ask - 1) {
     ask_list(record, static_cast<uint32_t>(std::countr_zero(to_ask)), dns::RecordType::kA, now);
   }
@@ -203,12 +216,16 @@ Lookups::Sum Lookups::sum_of(uint32_t record) const {
   return {static_cast<int16_t>(tally.score), standing};
 }
 
-size_t Lookups::parts(uint32_t slot, Tick now, Parts& into) const {
-  const uint32_t record = inquiries_.record_of(slot);
-  return record == InquiryId::kNoRecord ? 0 : parts_of(record, now, into);
+uint32_t Lookups::seconds_left(const ListAnswer& answer) const {
+  return answer.expires > second() ? answer.expires - second() : 0;
 }
 
-size_t Lookups::parts_of(uint32_t record, Tick now, Parts& into) const {
+size_t Lookups::parts(uint32_t slot, Parts& into) const {
+  const uint32_t record = inquiries_.record_of(slot);
+  return record == InquiryId::kNoRecord ? 0 : parts_of(record, into);
+}
+
+size_t Lookups::parts_of(uint32_t record, Parts& into) const {
   size_t count = 0;
   const auto answers = inquiries_.answers(record);
   for (uint32_t i = 0; i < lists_.size(); ++i) {
@@ -217,9 +234,7 @@ size_t Lookups::parts_of(uint32_t record, Tick now, Parts& into) const {
         views_[i].state != ListState::kUp || answer.weight == 0) {
       continue;
     }
-    const uint32_t left =
-        tick_reached(now, answer.expires) ? 0 : (answer.expires - now) / kMsPerSecond;
-    into[count++] = {static_cast<uint8_t>(i), answer.weight, answer.code, left};
+    into[count++] = {static_cast<uint8_t>(i), answer.weight, answer.code, seconds_left(answer)};
   }
   std::sort(into.begin(), into.begin() + static_cast<std::ptrdiff_t>(count),
             [](const Part& a, const Part& b) {
@@ -248,6 +263,7 @@ const ListAnswer& Lookups::answer(uint32_t slot, uint32_t list) const {
 }
 
 void Lookups::complete(const ring::Completion& completion, Tick now) {
+  keep_time(now);
   if (const auto outcome = resolver_->complete(completion, now)) settle(*outcome, now);
 }
 
@@ -255,7 +271,7 @@ void Lookups::settle(const dns::Outcome& outcome, Tick now) {
   count(outcome);
   switch (static_cast<Purpose>(outcome.cookie >> 56)) {
     case Purpose::kClient:
-      return settle_client(outcome, now);
+      return settle_client(outcome);
     case Purpose::kProbe:
       return settle_probe(outcome, now);
     case Purpose::kReason:
@@ -279,7 +295,7 @@ void Lookups::count(const dns::Outcome& outcome) {
   }
 }
 
-void Lookups::settle_client(const dns::Outcome& outcome, Tick now) {
+void Lookups::settle_client(const dns::Outcome& outcome) {
   const auto record = inquiries_.find(id_of(outcome.cookie));
   if (!record) return;  // nobody waits, and the record was needed for somebody else
   ListAnswer answer{.state = AnswerState::kFailed};
@@ -294,7 +310,7 @@ void Lookups::settle_client(const dns::Outcome& outcome, Tick now) {
     } else {
       if (score.weight != 0) ListCounters::add(counters.listed);
       answer = {.code = score.code,
-                .expires = now + seconds_to_keep(*outcome.reply) * kMsPerSecond,
+                .expires = second() + seconds_to_keep(*outcome.reply),
                 .weight = static_cast<int16_t>(score.weight),
                 .state = AnswerState::kAnswered,
                 .epoch = view.epoch};
@@ -308,25 +324,32 @@ void Lookups::settle_probe(const dns::Outcome& outcome, Tick now) {
   const uint32_t point = id_of(outcome.cookie).index;
   const PointAnswer answer = point_answer(outcome, lists_[outcome.zone]);
   watch_->probed({.list = outcome.zone, .point = point, .address = {}}, answer, now, wall_);
-  look_at_boards();
 }
 
 void Lookups::settle_reason(const dns::Outcome& outcome) {
   const auto record = inquiries_.find(id_of(outcome.cookie));
   if (!record || note_of(*record).told != Told::kReasonAsked) return;
-  // The oldest reason makes room: whoever needed it has long been told.
-  note_of(*record).reason = next_reason_;
-  Reason& reason = reasons_[next_reason_];
-  next_reason_ = static_cast<uint16_t>((next_reason_ + 1u) % reasons_.size());
-  reason.of = inquiries_.id(*record);
-  reason.list = static_cast<uint8_t>(outcome.zone);
-  reason.size = 0;
-  if (outcome.kind == OutcomeKind::kReply) {
-    const std::string_view text = outcome.reply->reason();
+  Note& note = note_of(*record);
+  const auto text =
+      outcome.kind == OutcomeKind::kReply ? outcome.reply->reason() : std::string_view();
+  // A list may repeat the name that it was asked for, key and all.
+  if (!text.empty() && !config::tells_a_key(lists_[outcome.zone], text)) {
+    // The oldest reason makes room: whoever needed it has long been told.
+    note.reason = next_reason_;
+    Reason& reason = reasons_[next_reason_];
+    next_reason_ = static_cast<uint16_t>((next_reason_ + 1u) % reasons_.size());
+    reason.of = inquiries_.id(*record);
+    reason.list = static_cast<uint8_t>(outcome.zone);
     reason.size = static_cast<uint8_t>(text.copy(reason.text.data(), reason.text.size()));
   }
-  note_of(*record).told = Told::kNo;
-  evaluate(*record);
+  // Without one, too: it is not asked for twice while the same clients wait.
+  note.told = Told::kYes;
+  tell_all(*record);
+}
+
+// What was said about an earlier listing is not why the next one is.
+void Lookups::forget_reason(uint32_t record) {
+  if (!reasons_.empty() && has_reason(record)) reasons_[note_of(record).reason].of = {};
 }
 
 // Tells the waiting clients once nothing can change what follows; who is to be refused, and to hear
@@ -353,7 +376,7 @@ void Lookups::ask_reasons(Tick now) {
     reasons_wanted_.pop_back();
     Parts counted;
     if (note_of(record).told != Told::kReasonAsked) continue;
-    if (parts_of(record, now, counted) > 0) {
+    if (parts_of(record, counted) > 0) {
       ask_list(record, counted[0].list, dns::RecordType::kTxt, now);
     } else {
       note_of(record).told = Told::kYes;  // a list was disabled meanwhile: nothing counts any more
@@ -399,6 +422,7 @@ void Lookups::look_at_boards() {
 
 void Lookups::advance(Tick now, WallTime wall) {
   wall_ = wall;
+  keep_time(now);
   while (const auto outcome = resolver_->next_expired(now)) settle(*outcome, now);
   if (watch_) {
     watch_->advance(now, wall);
@@ -408,6 +432,7 @@ void Lookups::advance(Tick now, WallTime wall) {
           resolver_->ask({.zone = probe->list,
                           .address = probe->address,
                           .form = probe->form(),
+                          .urgent = true,
                           .cookie = make_cookie({probe->point, 0}, Purpose::kProbe)},
                          now);
       if (victim) settle(*victim, now);

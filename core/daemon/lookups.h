@@ -60,7 +60,7 @@ class Lookups {
   };
   using Parts = std::array<Part, kListsMax>;
   // What counted for a waiting client, the heaviest reason against it first. Returns how many.
-  size_t parts(uint32_t slot, Tick now, Parts& into) const;
+  size_t parts(uint32_t slot, Parts& into) const;
   // The TXT reason of one of these; empty: not asked for, or not had.
   std::string_view reason(uint32_t slot, uint32_t list) const;
 
@@ -75,6 +75,8 @@ class Lookups {
 
   // For `why`: one list's answer about a waiting client's address.
   const dns::ListAnswer& answer(uint32_t slot, uint32_t list) const;
+  // How long an answer is good, as of the last turn; 0: no longer.
+  uint32_t seconds_left(const dns::ListAnswer& answer) const;
   const ListWatch* watch() const { return watch_ ? &*watch_ : nullptr; }
   const dns::Resolver& resolver() const { return *resolver_; }
   const dns::Inquiries& inquiries() const { return inquiries_; }
@@ -103,16 +105,19 @@ class Lookups {
   Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resolver, Tick now);
   void ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tick now);
   void settle(const dns::Outcome& outcome, Tick now);
-  void settle_client(const dns::Outcome& outcome, Tick now);
+  void settle_client(const dns::Outcome& outcome);
   void settle_probe(const dns::Outcome& outcome, Tick now);
   void settle_reason(const dns::Outcome& outcome);
   void count(const dns::Outcome& outcome);
+  void keep_time(Tick now);
+  uint32_t second() const;
   Note& note_of(uint32_t record);
   void evaluate(uint32_t record);
   void ask_reasons(Tick now);
+  void forget_reason(uint32_t record);
   void tell_all(uint32_t record);
   Sum sum_of(uint32_t record) const;
-  size_t parts_of(uint32_t record, Tick now, Parts& into) const;
+  size_t parts_of(uint32_t record, Parts& into) const;
   bool has_reason(uint32_t record) const;
   bool may_ask(uint32_t list, const IpAddress& address) const;
   void look_at_boards();
@@ -134,6 +139,9 @@ class Lookups {
   std::vector<uint32_t> decided_;         // slots, drained every turn
   std::vector<uint32_t> reasons_wanted_;  // records, drained every turn
   WallTime wall_{};
+  // Milliseconds that never wrap: answers may lie here for longer than a tick goes round.
+  uint64_t clock_ms_ = 0;
+  Tick seen_;
 };
 
 }  // namespace lychgate::daemon

@@ -179,6 +179,9 @@ void on_scored(const config::Config& config, Slot& session, const Event& event, 
   session.score = event.score;
   // Who has failed a test, if only an ignored one, is not let off the rest of its wait.
   if (event.standing == Standing::kAllowed && has(session, kSpokeEarly)) return;
+  // Who is let on although it failed is logged and routed by the whole sum, at the end of its wait.
+  const bool ignored = config.dnsl.action == config::Action::kIgnore;
+  if (event.standing == Standing::kFailed && ignored) return;
   take_standing(config, event.standing, session, out);
   if (session.phase == Phase::kLooking) return;  // the look's answer concludes
   const Verdict verdict = judge(config, session);
@@ -189,8 +192,9 @@ void on_scored(const config::Config& config, Slot& session, const Event& event, 
 
 // The wait is over: the lists are taken at what they have said so far.
 void take_sum(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
-  if (!has(session, kAskingLists) || lists_have_spoken(session)) return;
+  if (!has(session, kAskingLists)) return;
   session.score = event.score;
+  if (lists_have_spoken(session)) return;
   if (event.standing == Standing::kOpen) out.count(Counter::kListsPartial);
   take_standing(config, admission::standing({.score = event.score}, config.dnsl), session, out);
 }

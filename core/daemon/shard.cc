@@ -241,7 +241,7 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
     case ActionKind::kDiscard:
       return reactor_.discard(slot, connections_.begin(Op::kDiscard, slot));
     case ActionKind::kReply:
-      return reply(slot, action.reply, now);
+      return reply(slot, action.reply);
     case ActionKind::kShut:
       return reactor_.shutdown_write(slot, connections_.begin(Op::kShutdown, slot));
     case ActionKind::kRoute:
@@ -275,7 +275,7 @@ void Shard::note(uint32_t index, const Action& action, const Event& event, Tick 
   line.said = static_cast<uint32_t>(event.text.size());
   event.text.copy(line.quoted.data(), line.quoted.size());
   if (action.log == LogKind::kListsRank || action.log == LogKind::kRejectListed) {
-    note_lists(index, line, now);
+    note_lists(index, line);
   }
 }
 

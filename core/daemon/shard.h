@@ -71,7 +71,7 @@ class Shard {
   Result<void> make_lookups(Tick now);
   void look_up(Tick now);
   void stop_asking(uint32_t slot);
-  void reply(uint32_t slot, smtp::ReplyId id, Tick now);
+  void reply(uint32_t slot, smtp::ReplyId id);
   void replied(uint32_t slot, Tick now);
   void run(uint32_t slot, const Event& event, Tick now);
   void perform(uint32_t slot, const Action& action, const Event& event, Tick now);
@@ -79,7 +79,7 @@ class Shard {
   void fire_timers(Tick now);
   void send_away(uint32_t slot, Tick now);
   void note(uint32_t slot, const Action& action, const Event& event, Tick now);
-  void note_lists(uint32_t slot, LogEvent& first, Tick now);
+  void note_lists(uint32_t slot, LogEvent& first);
   LogEvent& new_line(const Slot& slot, LogKind kind);
   void write_lines();
 

@@ -49,12 +49,12 @@ void Shard::stop_asking(uint32_t index) {
   lookups_->leave(index);
 }
 
-void Shard::reply(uint32_t index, smtp::ReplyId id, Tick now) {
+void Shard::reply(uint32_t index, smtp::ReplyId id) {
   Slot& slot = slots_[index];
   std::span<const char> bytes = smtp::reply_bytes(id);
   const bool listed = id == smtp::ReplyId::kRefuseListed || id == smtp::ReplyId::kDropListed;
   Lookups::Parts counted;
-  if (listed && lookups_->parts(index, now, counted) > 0 && counted[0].weight > 0) {
+  if (listed && lookups_->parts(index, counted) > 0 && counted[0].weight > 0) {
     const auto room = written_.lend();
     const std::string_view reason = lookups_->reason(index, counted[0].list);
     if (config_.dnsl.reason && reason.empty()) counters_.add(Counter::kListsReasonless);
@@ -77,9 +77,9 @@ void Shard::replied(uint32_t index, Tick now) {
 }
 
 // The rank is followed by a line for each list that counted; the reject names the heaviest.
-void Shard::note_lists(uint32_t index, LogEvent& first, Tick now) {
+void Shard::note_lists(uint32_t index, LogEvent& first) {
   Lookups::Parts counted;
-  const size_t count = lookups_->parts(index, now, counted);
+  const size_t count = lookups_->parts(index, counted);
   if (first.kind == LogKind::kRejectListed) {
     if (count > 0 && counted[0].weight > 0) first.list = counted[0].list;
     return;

@@ -167,7 +167,7 @@ TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [allowlisted, networks, listener, max_score] = when;
   [[maybe_unused]] const auto& [servers, timeout, in_flight, sockets, cache, mix_case] = dns;
   [[maybe_unused]] const auto& [sites, threshold, allow_threshold, action, reason, catalogue,
-                                probe_interval] = dnsl;
+                                probe_interval, stop_over_budget] = dnsl;
   [[maybe_unused]] const auto& [secret_name, secret_file, credential] = SecretSource{};
   [[maybe_unused]] const auto& [target, file, ident] = log;
   [[maybe_unused]] const auto& [idle_timeout] = relay;
@@ -175,7 +175,7 @@ TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 4;
   const size_t pool = 9;           // fallback_index follows from fallback
   const size_t route = 5;          // pool and four conditions; pool_index follows from pool
-  const size_t lists = 6 + 7 + 3;  // dns, dnsl, secret
+  const size_t lists = 6 + 8 + 3;  // dns, dnsl, secret
   const size_t rest = 1 + 2 + 1;   // relay; log, whose file is part of its target; control
   EXPECT_EQ(keys().size(),
             top + listen + limit + access_list + greeting_keys + lists + pool + route + rest);

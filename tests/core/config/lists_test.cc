@@ -61,8 +61,10 @@ std::vector<NamedSecret> secrets(const std::string& value = kKey) {
 }
 
 tl::expected<Lists, std::vector<std::string>> lists_of(const std::vector<std::string>& sites,
-                                                       const std::string& value = kKey) {
+                                                       const std::string& value = kKey,
+                                                       int32_t threshold = 1) {
   Dnsl dnsl;
+  dnsl.threshold = threshold;
   for (const std::string& text : sites) {
     auto site = parse_site(text);
     if (!site) return tl::unexpected(std::vector{site.error().text});
@@ -281,6 +283,28 @@ TEST(Lists, ALineThatNeverCountsIsWarnedAbout) {
     ASSERT_TRUE(made) << row.what << lines_of(made.error());
     EXPECT_EQ(lines_of(made->warnings), row.want) << row.what;
   }
+}
+
+// A list's TXT reason may repeat the name that was asked for.
+TEST(Lists, KnowTheirKeyInAnyText) {
+  const auto made = lists_of({"$k.dq.example", "zen.example"});
+  ASSERT_TRUE(made) << lines_of(made.error());
+  const List& keyed = made->lists[0];
+  EXPECT_TRUE(tells_a_key(keyed, "see http://dq.example/?1.2.0.192." + kKey + ".dq.example"));
+  EXPECT_TRUE(tells_a_key(keyed, "abcdefghijklmnopqrstuvwx24")) << "in any case of letters";
+  EXPECT_FALSE(tells_a_key(keyed, "see http://dq.example/?192.0.2.1"));
+  EXPECT_FALSE(tells_a_key(keyed, ""));
+  EXPECT_FALSE(tells_a_key(made->lists[1], kKey + " zen.example")) << "it has none";
+}
+
+TEST(Lists, WarnWhenNoSumCanReachTheThreshold) {
+  const auto warned = [](const std::vector<std::string>& sites, int32_t threshold) {
+    const auto made = lists_of(sites, kKey, threshold);
+    return made && !made->warnings.empty();
+  };
+  EXPECT_TRUE(warned({"b.example=127.0.0.2*3", "c.example=127.0.0.2*4"}, 8));
+  EXPECT_FALSE(warned({"b.example=127.0.0.2*3", "c.example=127.0.0.2*5"}, 8));
+  EXPECT_FALSE(warned({"b.example=127.0.0.2*-3"}, 8)) << "for routes and the allow threshold alone";
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct Gate {
   template <typename... Lists>
   explicit Gate(Lists&&... of) {
     (lists.push_back(std::forward<Lists>(of)), ...);
+    dnsl.stop_over_budget = true;
     start();
   }
 
@@ -311,6 +312,36 @@ TEST(ListWatch, ABudgetIsTwiceWarnedOfAndThenKept) {
             Lines{"warning: DNS list bl.example.net: 50 % of its 1000 queries a day are used up"});
   gate.start();
   EXPECT_EQ(use(1), Lines{}) << "the predecessor has said it";
+}
+
+// By default: the lookups that we count may have been answered by a resolver's cache.
+TEST(ListWatch, ABudgetThatStopsNothingIsWarnedOfThreeTimes) {
+  config::List list = make_list("bl.example.net", false);
+  list.daily_budget = 10;
+  Gate gate(std::move(list));
+  gate.dnsl.stop_over_budget = false;
+  gate.start();
+  gate.answer_round(0, {kL, kU, kL, kU});
+  size_t lines = 0;
+  for (int queries = 0; queries < 20; ++queries) {
+    ListCounters::add(gate.shards[0].lists[0].queries);
+    gate.step(seconds{1});
+    lines += gate.lines().size();
+  }
+  EXPECT_EQ(lines, 3u);
+  EXPECT_EQ(gate.state(0), ListState::kUp);
+}
+
+// A flood once disabled every list: its probes had been given up in our own queue.
+TEST(ListWatch, AProbeThatWasNeverSentSaysNothing) {
+  constexpr auto kN = PointAnswer::kNotAsked;
+  Gate gate(make_list("bl.example.net", true));
+  gate.answer_round(0, {kL, kU, kL, kU});
+  for (int round = 0; round < 5; ++round) gate.answer_round(0, {kN, kT, kN, kU});
+  EXPECT_EQ(gate.state(0), ListState::kUp);
+  EXPECT_EQ(gate.lines().size(), 0u);
+  gate.answer_round(0, {kE, kU, kL, kU});
+  EXPECT_EQ(gate.fault(0), ListFault::kErrorCodes) << "the next whole round counts";
 }
 
 TEST(ListWatch, ATrustedListComesBackWhenTheDayEnds) {
