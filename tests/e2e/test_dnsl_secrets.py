@@ -100,8 +100,12 @@ class DnsListSecrets(unittest.TestCase):
         """log lines about a list that fails, lies or returns, and its TXT reason, hold no key"""
         with self._gate(dnsl={"probe_interval": "1s", "threshold": 3, "reason": True}) as gate:
             gate.wait_list("$feed.keyed.test", "up")
-            # A list may even say the key itself, in its reason.
-            self.zones[0].reason = "blocked"
+            # A list may even say the key itself, in its reason; then there is none.
+            self.zones[0].reason = self.zones[1].reason = f"see ?$.{KEY.upper()}.keyed.test"
+            heard = call(gate.target, [BAD], WAIT + 5)[BAD].text
+            self.assertIn("blocked using", heard)
+            self._nowhere(heard, "the reply to a listed client")
+            self._look_everywhere(gate)
             for manners in ({"everything": "127.0.0.2"}, {"everything": "127.255.255.255"}):
                 for zone in self.zones:
                     zone.behave(**manners)
