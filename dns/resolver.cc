@@ -338,6 +338,7 @@ std::optional<Outcome> Resolver::next_expired(Tick now) {
 void Resolver::attempt_over(uint32_t index, Tick now) {
   Query& query = queries_[index];
   unlink(turn_list(query), index, &Query::turn);
+  LYCH_CHECK(query.attempts > 0);
   const uint32_t last = query.attempts - 1u;
   if ((query.live & 1u << last) != 0) servers_.overdue(query.seats[last], now);
   retry(index);

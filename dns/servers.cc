@@ -69,7 +69,7 @@ std::optional<uint32_t> Servers::pick(uint32_t tried, uint64_t random, Tick now)
 
 void Servers::foresee(uint64_t random) const {
   const size_t server = (random >> 32) % servers_.size();
-  const Socket& socket = sockets_[server * per_server_ + random % per_server_];
+  const Socket& socket = sockets_[server * size_t{per_server_} + random % per_server_];
   __builtin_prefetch(&socket.by_id[static_cast<uint16_t>(random >> 8)], 1);
 }
 

@@ -230,7 +230,7 @@ void Maker::add_line(const Site& site, List& list) {
   }
   list.gain_max += std::max(most, 0);
   list.loss_max += std::min(least, 0);
-  list.lines.push_back(std::move(line));
+  list.lines.push_back(line);
 }
 
 }  // namespace
