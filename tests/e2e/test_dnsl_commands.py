@@ -1,5 +1,6 @@
 """`lists`, `why`, `check --online` and bad input about DNS lists, as an operator meets them."""
 
+import contextlib
 import json
 import os
 import unittest
@@ -8,7 +9,7 @@ from callers import call
 from dns_lists import Rbldnsd, Zone
 from fault_dns import FaultServer, FaultZone
 from gate import Gate, greet, limits, run_command, table
-from scratch import ScratchDir, free_port
+from scratch import ScratchDir, free_port, wait_until
 from score_pools import ScorePools, score_in
 
 BAD, CLEAN = "127.95.0.1", "127.95.0.2"
@@ -55,24 +56,39 @@ class DnsListCommands(unittest.TestCase):
             for words in ("up.test", "lies.test", "disabled", "lists an address that no list may"):
                 self.assertIn(words, text.stdout)
 
-    def test_budget(self):
-        """a budget: warned at 50 and 80 percent, asked no more at 100"""
+    @contextlib.contextmanager
+    def _use_up(self, **dnsl):
         drop_in = ('[[list]]\nzone = "small.test"\ndaily_budget = 60\ntest_points = "none"\n'
                    'codes = [{code = "127.0.0.2", is = "listed", weight = 1}]\n')
         with FaultServer(FaultZone("small.test")) as server, ScorePools(-1, 4) as pools, Gate(
                 greet(wait="1s", early_look="0s") + limits(per_address=0)
                 + table("dns", servers=[f"127.0.0.1:{server.port}"])
-                + table("dnsl", sites=["small.test"]) + pools.body(),
+                + table("dnsl", sites=["small.test"], **dnsl) + pools.body(),
                 files={"catalogue.d/small.toml": drop_in}) as gate:
             for block, count in enumerate((35, 15, 40)):
                 call(gate.target, [f"127.96.{block}.{index + 1}" for index in range(count)], 10)
+            yield gate, server["small.test"]
+
+    def test_budget_stops(self):
+        """a budget that stops: warned at 50 and 80 percent, asked no more at 100"""
+        with self._use_up(stop_over_budget=True) as (gate, zone):
             said = gate.wait_list("small.test", "disabled")
             self.assertIn("queries of the day", said["why"])
             for part in (50, 80):
                 self.assertEqual(1, len(gate.log_lines("small.test", f"{part} %")), gate.log())
-            asked = server["small.test"].total()
+            asked = zone.total()
             call(gate.target, ["127.96.9.9"], 10)
-            self.assertEqual(asked, server["small.test"].total())
+            self.assertEqual(asked, zone.total())
+
+    def test_budget_warns(self):
+        """by default a budget that is used up is only warned of: a cache may have answered"""
+        with self._use_up() as (gate, zone):
+            wait_until(lambda: gate.log_lines("small.test", "100 %"), 10, "the last warning")
+            for part in (50, 80, 100):
+                self.assertEqual(1, len(gate.log_lines("small.test", f"{part} %")), gate.log())
+            asked = zone.total()
+            call(gate.target, ["127.96.9.9"], 10)
+            self.assertEqual(asked + 1, zone.total())
 
     def test_why(self):
         """why: every list's answer, meaning and weight, and the verdict, looked up now"""
