@@ -15,6 +15,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/base/ascii.h"
 #include "core/base/check.h"
 
 namespace lychgate::dns {
@@ -105,10 +106,6 @@ void mix_case(std::span<char> name, uint64_t bits) {
   }
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 // --- Replies ---
 
 uint16_t load16(const uint8_t* at) {
@@ -186,7 +183,7 @@ bool same_name(Packet packet, size_t one, size_t other) {
     for (size_t i = 1; i <= length; ++i) {
       const char a = static_cast<char>(packet.data[one + i]);
       const char b = static_cast<char>(packet.data[other + i]);
-      if (a != b && lower(a) != lower(b)) return false;
+      if (a != b && ascii_lower(a) != ascii_lower(b)) return false;
     }
     one += 1 + length;
     other += 1 + length;
@@ -417,7 +414,7 @@ std::optional<size_t> write_zone(std::string_view dotted, std::span<char> out) {
     const size_t dot = std::min(dotted.find('.'), dotted.size());
     if (dot == 0 || dot > kLabelBytesMax) return std::nullopt;
     out[at++] = static_cast<char>(dot);
-    for (const char c : dotted.substr(0, dot)) out[at++] = lower(c);
+    for (const char c : dotted.substr(0, dot)) out[at++] = ascii_lower(c);
     if (dot == dotted.size()) break;
     dotted.remove_prefix(dot + 1);
   }

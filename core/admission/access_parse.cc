@@ -16,6 +16,8 @@
 
 #include <fmt/format.h>
 
+#include "core/base/ascii.h"
+
 namespace lychgate::admission {
 namespace {
 
@@ -55,10 +57,6 @@ bool is_alnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
 std::string_view skip_space(std::string_view text) {
   const auto end = std::find_if_not(text.begin(), text.end(), is_space);
   return text.substr(static_cast<size_t>(end - text.begin()));
@@ -71,7 +69,7 @@ std::string_view trim_end(std::string_view text) {
 
 bool same_word(std::string_view text, std::string_view word) {
   return std::equal(text.begin(), text.end(), word.begin(), word.end(),
-                    [](char a, char b) { return lower(a) == b; });
+                    [](char a, char b) { return ascii_lower(a) == b; });
 }
 
 // The operator's own text in a message: bounded, and nothing that a terminal would act on.

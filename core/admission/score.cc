@@ -20,10 +20,6 @@ bool never_counts(uint32_t code) {
   return code >> 24 != 0x7f || code >> 8 == 0x7fffff;
 }
 
-bool is_error(Meaning meaning) {
-  return meaning == Meaning::kError || meaning == Meaning::kOverQuota || meaning == Meaning::kDead;
-}
-
 const CodeRow* row_of(const List& list, uint32_t code) {
   const auto row = std::find_if(list.codes.begin(), list.codes.end(),
                                 [&](const CodeRow& each) { return each.codes.matches(code); });

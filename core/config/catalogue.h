@@ -27,6 +27,10 @@ enum class Meaning : uint8_t {
   kDead,       // the list has been shut down and answers everything
 };
 inline constexpr size_t kMeaningCount = 6;
+// News about the list itself, which says nothing about the client.
+constexpr bool is_error(Meaning meaning) {
+  return meaning == Meaning::kError || meaning == Meaning::kOverQuota || meaning == Meaning::kDead;
+}
 // "neutral", "listed", "allow", "error", "over quota", "dead".
 extern const char* const kMeaningNames[kMeaningCount];
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/ascii.h"
 #include "core/base/limits.h"
 
 namespace lychgate::config {
@@ -18,10 +19,6 @@ constexpr size_t kLabelBytesMax = 63;  // RFC 1035 section 2.3.4
 // 255 octets in wire form, less 64 for the nibbles of an IPv6 address, the first length and the
 // root.
 constexpr size_t kZoneBytesMax = 189;
-
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
 
 // RFC 5782 section 5. Of both families: ::ffff:7f00:2 is 127.0.0.2.
 TestPoints standard_points() {
@@ -42,7 +39,7 @@ bool can_match(CodePattern pattern) {
 
 bool is_label(std::string_view text) {
   const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
-    const char lower = to_lower(c);
+    const char lower = ascii_lower(c);
     return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-';
   });
   return plain && !text.empty() && text.size() <= kLabelBytesMax && text.front() != '-' &&
@@ -182,7 +179,7 @@ void Maker::fill_in(const Site& first, Secret& zone) {
     }
     if (start > 0) zone.append(".");
     for (const char c : label) {
-      const char lower = to_lower(c);
+      const char lower = ascii_lower(c);
       zone.append({&lower, 1});
     }
     start = end + 1;
@@ -239,8 +236,7 @@ bool tells_a_key(const List& list, std::string_view text) {
   // The labels of both spellings stand side by side: a key is one label.
   std::string_view name = list.name;
   std::string_view zone = list.zone.reveal();
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-  const auto same = [&](char a, char b) { return lower(a) == lower(b); };
+  const auto same = [](char a, char b) { return ascii_lower(a) == ascii_lower(b); };
   while (!name.empty()) {
     const std::string_view label = name.substr(0, name.find('.'));
     const std::string_view value = zone.substr(0, zone.find('.'));

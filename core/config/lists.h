@@ -33,6 +33,7 @@ struct List {
   bool catalogued = false;
   bool ip4 = true;
   bool ip6 = true;
+  bool serves(const IpAddress& address) const { return address.is_v4() ? ip4 : ip6; }
   std::vector<CodeRow> codes;   // of the catalogue
   std::vector<ListLine> lines;  // at least one
   // Most that one answer can add to (>= 0) and take from (<= 0) a score; for stopping early.

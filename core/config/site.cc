@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "core/base/ascii.h"
 #include "core/base/limits.h"
 
 namespace lychgate::config {
@@ -36,9 +37,6 @@ bool is_digit(char c) {
 }
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
 bool looks_like_key(std::string_view label) {
@@ -119,7 +117,7 @@ tl::expected<std::string, SiteProblem> parse_domain(std::string_view text) {
   bool in_secret = false;
   for (size_t i = 0; i < domain.size(); ++i) {
     if (i == 0 || domain[i - 1] == '.') in_secret = domain[i] == '$';
-    if (!in_secret) domain[i] = to_lower(domain[i]);
+    if (!in_secret) domain[i] = ascii_lower(domain[i]);
   }
   return domain;
 }

@@ -43,10 +43,6 @@ constexpr uint32_t kMsPerSecond = 1000;
 // How often the boards are looked at while clients wait for the first proof of a list.
 constexpr Tick kUnprovenLookMs = 50;
 
-bool is_error(Meaning meaning) {
-  return meaning == Meaning::kError || meaning == Meaning::kOverQuota || meaning == Meaning::kDead;
-}
-
 uint32_t seconds_to_keep(const dns::Reply& reply) {
   if (reply.kind == ReplyKind::kAnswer) return std::min(reply.ttl, kListedSecondsMax);
   return reply.has_soa ? std::min(reply.ttl, kNotListedSecondsMax) : kNotListedSecondsWithoutSoa;
@@ -67,7 +63,7 @@ PointAnswer point_answer(const dns::Outcome& outcome, const config::List& list) 
   if (codes.empty()) return PointAnswer::kUnlisted;
   const Meaning meaning = admission::score_answer(list, codes).meaning;
   if (meaning == Meaning::kOverQuota) return PointAnswer::kOverQuota;
-  return is_error(meaning) ? PointAnswer::kErrorCode : PointAnswer::kListed;
+  return config::is_error(meaning) ? PointAnswer::kErrorCode : PointAnswer::kListed;
 }
 
 }  // namespace
@@ -115,7 +111,7 @@ Lookups::Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resol
 // A disabled list is not asked; nor is one about a family it does not list.
 bool Lookups::may_ask(uint32_t list, const IpAddress& address) const {
   if (views_[list].state == ListState::kDisabled) return false;
-  return address.is_v4() ? lists_[list].ip4 : lists_[list].ip6;
+  return lists_[list].serves(address);
 }
 
 void Lookups::keep_time(Tick now) {
@@ -144,8 +140,7 @@ void Lookups::ask(uint32_t slot, Tick now) {
     ListAnswer& known = inquiries_.answers(record)[list];
     if (known.state == AnswerState::kAsked) {
       mine_.add(Counter::kListsJoined);
-    } else if (known.state == AnswerState::kAnswered && known.epoch == views_[list].epoch &&
-               second() < known.expires + longer) {
+    } else if (is_current(list, known) && second() < known.expires + longer) {
       mine_.add(Counter::kListsCached);
     } else {
       known = {.state = AnswerState::kAsked};
@@ -193,13 +188,17 @@ Lookups::Sum Lookups::sum(uint32_t slot) const {
   return sum_of(record);
 }
 
+bool Lookups::is_current(uint32_t list, const ListAnswer& answer) const {
+  return answer.state == AnswerState::kAnswered && answer.epoch == views_[list].epoch;
+}
+
 // Only lists that are up count; what an unproven one has said, or may say, is still to come.
 Lookups::Sum Lookups::sum_of(uint32_t record) const {
   admission::Tally tally;
   const auto answers = inquiries_.answers(record);
   for (uint32_t i = 0; i < lists_.size(); ++i) {
     const ListAnswer& answer = answers[i];
-    const bool answered = answer.state == AnswerState::kAnswered && answer.epoch == views_[i].epoch;
+    const bool answered = is_current(i, answer);
     if (views_[i].state == ListState::kDisabled) continue;
     if (answered && views_[i].state == ListState::kUp) {
       tally.score += answer.weight;
@@ -230,10 +229,8 @@ size_t Lookups::parts_of(uint32_t record, Parts& into) const {
   const auto answers = inquiries_.answers(record);
   for (uint32_t i = 0; i < lists_.size(); ++i) {
     const ListAnswer& answer = answers[i];
-    if (answer.state != AnswerState::kAnswered || answer.epoch != views_[i].epoch ||
-        views_[i].state != ListState::kUp || answer.weight == 0) {
-      continue;
-    }
+    const bool counts = is_current(i, answer) && views_[i].state == ListState::kUp;
+    if (!counts || answer.weight == 0) continue;
     into[count++] = {static_cast<uint8_t>(i), answer.weight, answer.code, seconds_left(answer)};
   }
   std::sort(into.begin(), into.begin() + static_cast<std::ptrdiff_t>(count),
@@ -304,7 +301,7 @@ void Lookups::settle_client(const dns::Outcome& outcome) {
   if (outcome.kind == OutcomeKind::kReply && view.state != ListState::kDisabled) {
     const auto score = admission::score_answer(lists_[outcome.zone], outcome.reply->codes());
     ListCounters& counters = mine_.lists[outcome.zone];
-    if (is_error(score.meaning)) {
+    if (config::is_error(score.meaning)) {
       ListCounters::add(counters.errors);
       answer.code = score.code;  // for those who ask why
     } else {

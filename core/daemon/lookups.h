@@ -119,6 +119,8 @@ class Lookups {
   Sum sum_of(uint32_t record) const;
   size_t parts_of(uint32_t record, Parts& into) const;
   bool has_reason(uint32_t record) const;
+  // Answered since the list was last disabled.
+  bool is_current(uint32_t list, const dns::ListAnswer& answer) const;
   bool may_ask(uint32_t list, const IpAddress& address) const;
   void look_at_boards();
 

@@ -32,10 +32,6 @@ const char* fault_words(ListFault fault) {
   return kListFaultWords[static_cast<size_t>(fault)];
 }
 
-bool serves(const config::List& list, const IpAddress& address) {
-  return address.is_v4() ? list.ip4 : list.ip6;
-}
-
 std::string text_of(const config::List& list, uint32_t code) {
   for (const config::CodeRow& row : list.codes) {
     if (row.codes.matches(code)) return row.text;
@@ -61,7 +57,7 @@ Said said_by_record(const WhyList& of) {
 }
 
 Said said_by(const WhyList& of, const IpAddress& address) {
-  if (!serves(*of.list, address)) {
+  if (!of.list->serves(address)) {
     return {"not asked",
             address.is_v4() ? "it lists no IPv4 addresses" : "it lists no IPv6 addresses", false};
   }
@@ -87,7 +83,7 @@ Said said_by(const WhyList& of, const IpAddress& address) {
 
 bool counts(const WhyList& of, const IpAddress& address) {
   return of.state == ListState::kUp && of.answer.state == AnswerState::kAnswered &&
-         serves(*of.list, address);
+         of.list->serves(address);
 }
 
 const char* access_word(const std::optional<AccessResult>& access) {
