@@ -2,12 +2,28 @@
 
 #include "ring/connections.h"
 
+#include <algorithm>
+
 #include "core/base/check.h"
 
 namespace lychgate::ring {
 
+Connections::Connections(SlotTable& table, Reactor& kernel, Timers& waits, ShardCounters& shared)
+    : slots(table),
+      reactor(kernel),
+      timers(waits),
+      counters(shared),
+      table_size_(kernel.table_size()),
+      taken_((table.size() + table_size_ - 1) / table_size_) {}
+
+uint32_t Connections::free_slots(uint32_t table) const {
+  const uint32_t size = std::min(table_size_, slots.size() - table * table_size_);
+  return taken_[table] < size ? size - taken_[table] : 0;
+}
+
 uint32_t Connections::open_client(const Arrival& arrival, Tick now) {
   Slot& slot = slots.open(arrival.slot, Phase::kSilentWait);
+  ++taken_[table_of(arrival.slot)];
   counters.enter_phase(Phase::kSilentWait);
   slot.address = arrival.peer.address;
   slot.port = arrival.peer.port;
@@ -17,8 +33,26 @@ uint32_t Connections::open_client(const Arrival& arrival, Tick now) {
   return slots.address_add(slot.address);
 }
 
+void Connections::move_client(uint32_t from, uint32_t to) {
+  Slot& old = slots[from];
+  LYCH_CHECK(old.in_flight == 0 && old.timer_home == TimerHome::kNone);
+  Slot& slot = slots.open(to, old.phase);
+  ++taken_[table_of(to)];
+  slot.address = old.address;
+  slot.port = old.port;
+  slot.listener = old.listener;
+  slot.started = old.started;
+  slot.evidence = old.evidence;
+  slot.score = old.score;
+  counters.enter_phase(slot.phase);
+  // What stays behind is no client: neither its address nor its place among the held is given up.
+  old.evidence = kOurSocket;
+  retire(from);
+}
+
 void Connections::open_backend(uint32_t index, uint32_t transfer) {
   Slot& slot = slots.open(index, Phase::kBackend);
+  ++taken_[table_of(index)];
   counters.enter_phase(Phase::kBackend);
   slot.evidence = kOurSocket;
   slot.transfer = transfer;
@@ -74,6 +108,7 @@ void Connections::release(uint32_t index) {
   }
   counters.leave_phase(slot.phase);
   slots.release(index);
+  --taken_[table_of(index)];
 }
 
 }  // namespace lychgate::ring

@@ -4,6 +4,9 @@
 
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "core/base/counters.h"
 #include "core/base/slots.h"
 #include "ring/reactor.h"
@@ -19,12 +22,15 @@ struct Arrival {
 
 class Connections {
  public:
-  Connections(SlotTable& table, Reactor& kernel, Timers& waits, ShardCounters& shared)
-      : slots(table), reactor(kernel), timers(waits), counters(shared) {}
+  Connections(SlotTable& table, Reactor& kernel, Timers& waits, ShardCounters& shared);
 
   // A client that the kernel has put into the slot; counted for its address and as held.
   // The address count with the new client is returned.
   uint32_t open_client(const Arrival& arrival, Tick now);
+  // The client's second slot (Reactor::move_to_main) becomes its only one: its place in the table
+  // and what is known of it move, the first slot is closed. The client's id changes.
+  // REQUIRES: nothing in flight and no timer.
+  void move_client(uint32_t from, uint32_t to);
   // A socket of ours.
   void open_backend(uint32_t slot, uint32_t transfer);
 
@@ -38,14 +44,14 @@ class Connections {
   // it, nullptr when it was part of closing or the connection is gone.
   Slot* take(const Completion& completion);
 
-  // Requests in flight that will fill a slot which is still free.
-  void expect_slot() { ++expected_; }
-  void slot_came() { --expected_; }
-  // 0 when more are expected than there are: the kernel refuses those (-ENFILE).
-  uint32_t free_slots() const {
-    const uint32_t taken = slots.used() + expected_;
-    return taken < slots.size() ? slots.size() - taken : 0;
-  }
+  // Requests in flight that will fill a slot of the table which is still free.
+  void expect_slot(uint32_t table = 0) { ++taken_[table]; }
+  void slot_came(uint32_t table = 0) { --taken_[table]; }
+  // Of one table (0: the main one, where sockets of ours live). 0 when more are expected than there
+  // are: the kernel refuses those (-ENFILE).
+  uint32_t free_slots(uint32_t table = 0) const;
+  uint32_t tables() const { return static_cast<uint32_t>(taken_.size()); }
+  uint32_t table_of(uint32_t slot) const { return slot / table_size_; }
 
   SlotTable& slots;
   Reactor& reactor;
@@ -56,7 +62,8 @@ class Connections {
   void close_if_idle(uint32_t slot);
   void release(uint32_t slot);
 
-  uint32_t expected_ = 0;
+  uint32_t table_size_;
+  std::vector<uint32_t> taken_;  // of each table: slots in use or expected
 };
 
 }  // namespace lychgate::ring

@@ -65,7 +65,8 @@ class Reactor {
 
   // Listeners and other real descriptors.
   virtual void poll_listener(int fd, OpTag tag) = 0;  // multishot, one completion a wake-up
-  virtual void accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) = 0;  // -EAGAIN: none
+  // Into the table; result: the slot. -EAGAIN: nobody waits.
+  virtual void accept_direct(int listener_fd, uint32_t table, PeerAddress& peer, OpTag tag) = 0;
   virtual void poll_fd(int fd, OpTag tag) = 0;    // one-shot, input or hang-up
   virtual void cancel_fd(int fd, OpTag tag) = 0;  // everything armed on it
   virtual void write_fd(int fd, std::span<const char> bytes, OpTag tag) = 0;
@@ -77,20 +78,30 @@ class Reactor {
   // Multishot into packet buffers; a longer datagram is cut at kPacketBufferBytes.
   virtual void receive_packets(int fd, OpTag tag) = 0;
 
-  // Direct descriptors.
-  virtual void peek(uint32_t slot, std::span<char> into, OpTag tag) = 0;  // DONTWAIT, stays queued
-  // Throws away what has arrived (MSG_TRUNC: TCP copies nothing); DONTWAIT.
+  // Direct descriptors lie in tables of equal size; slot / table_size() is a slot's table. Table 0,
+  // the main one, knows every verb; the others, which hold, know only those marked "any table", and
+  // what they are asked is answered by the next turn.
+  virtual uint32_t table_size() const = 0;
+  // Any table. DONTWAIT, stays queued.
+  virtual void peek(uint32_t slot, std::span<char> into, OpTag tag) = 0;
+  // Any table. Throws away what has arrived (MSG_TRUNC: TCP copies nothing); DONTWAIT.
   virtual void discard(uint32_t slot, OpTag tag) = 0;
   virtual void receive_multishot(uint32_t slot, OpTag tag) = 0;  // into provided buffers
+  // Any table; in one that holds always kNow.
   virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
-  virtual void shutdown_write(uint32_t slot, OpTag tag) = 0;  // op: kShutdown or kRelayShutdown
-  // REQUIRES: nothing in flight for the slot, else the peer would see nothing (measured).
+  // Any table. op: kShutdown or kRelayShutdown
+  virtual void shutdown_write(uint32_t slot, OpTag tag) = 0;
+  // Any table. REQUIRES: nothing in flight for the slot, else the peer would see nothing
+  // (measured).
   virtual void close(uint32_t slot, OpTag tag) = 0;
-  virtual void cancel(uint32_t slot, OpTag tag) = 0;  // everything in flight for the slot
+  virtual void cancel(uint32_t slot, OpTag tag) = 0;  // any table; all in flight for the slot
   // One request, by the tag it was begun with; -ENOENT when it has completed already.
   virtual void cancel_request(OpTag target, OpTag tag) = 0;
   virtual void poll(uint32_t slot, Readiness what, OpTag tag) = 0;  // one-shot
-  virtual void install(uint32_t slot, OpTag tag) = 0;   // result: a real descriptor for it
+  virtual void install(uint32_t slot, OpTag tag) = 0;  // any table; result: a real descriptor
+  // Only tables that hold: a second slot for the connection, in the main table. Result: that slot,
+  // -ENFILE when the table is full. The first stays open.
+  virtual void move_to_main(uint32_t slot, OpTag tag) = 0;
   virtual void open_socket(int family, OpTag tag) = 0;  // result: the new slot
   virtual void set_nodelay(uint32_t slot, OpTag tag) = 0;
   virtual void connect(uint32_t slot, const SocketAddress& to, OpTag tag) = 0;

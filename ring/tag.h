@@ -44,6 +44,7 @@ enum class Op : uint8_t {
   kDnsTcpConnect,  // slot of our socket, as the three below
   kDnsTcpSend,
   kDnsTcpReceive,
+  kMove,  // slot in a table that holds; result = its slot in the main table
 };
 
 // slot : 24, generation : 32, op : 8.

@@ -8,7 +8,6 @@
 #include <liburing.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "core/base/check.h"
 #include "ring/abi.h"
 #include "ring/buffer_ring.h"
+#include "ring/table_ring.h"
 
 namespace lychgate::ring {
 namespace {
@@ -34,6 +34,9 @@ static_assert(static_cast<uint64_t>(Op::kDnsTcpReceive) < kByWorker);
 // Read by the kernel at completion of a set_nodelay, so it must never move.
 constexpr int kOn = 1;
 
+// How long a turn may wait while a ring that holds owes an answer: nothing would wake it.
+constexpr milliseconds kHoldLate{10};
+
 constexpr unsigned input_events() {
   return POLLIN | POLLRDHUP;
 }
@@ -44,50 +47,44 @@ struct UringReactor::Kernel {
   // Destroyed after the ring that knows them.
   BufferRing relay_buffers;
   BufferRing packets;
-  io_uring ring{};
-  bool ring_made = false;
+  TableRing main;
+  std::vector<std::unique_ptr<TableRing>> holds;  // of the tables 1, 2, ...
+  std::vector<uint32_t> listed;                   // of these, what this turn must enter
+  uint32_t table_size = 0;
   std::vector<Completion> ready;
 
-  ~Kernel() {
-    if (ring_made) io_uring_queue_exit(&ring);
-  }
   Result<void> set_up(const ReactorOptions& options);
 };
 
 Result<void> UringReactor::Kernel::set_up(const ReactorOptions& options) {
-  io_uring_params params{};
-  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_SUBMIT_ALL;
-  params.cq_entries = options.completion_entries;
-  int outcome = io_uring_queue_init_params(options.submission_entries, &ring, &params);
-  if (outcome < 0) {
-    return fail(ExitCode::kUnavailable,
-                fmt::format("{}", setup_refusal(-outcome, read_io_uring_disabled())));
+  table_size = options.slots;
+  if (auto made = main.set_up({.slots = options.slots,
+                               .submission_entries = options.submission_entries,
+                               .completion_entries = options.completion_entries});
+      !made) {
+    return made;
   }
-  ring_made = true;
   // Saves looking the ring's descriptor up at every enter; a kernel that refuses goes on without.
-  io_uring_register_ring_fd(&ring);
+  // (At most 16 for each task, so only this one.)
+  io_uring_register_ring_fd(&main.kernel());
   ready.reserve(kCompletionsPerTurnMax);
-  outcome = io_uring_register_files_sparse(&ring, options.slots);
-  if (outcome == -EMFILE) {
-    rlimit limit{};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    return fail(ExitCode::kOsError,
-                fmt::format("descriptor limit too low: {} connection slots need RLIMIT_NOFILE {} "
-                            "(it is {}); raise LimitNOFILE or lower limits.per_shard",
-                            options.slots, options.slots, limit.rlim_cur));
+  for (uint32_t table = 1; table < options.tables; ++table) {
+    auto made = holds.emplace_back(std::make_unique<TableRing>())
+                    ->set_up({.slots = options.slots,
+                              .submission_entries = kHoldSubmissionEntries,
+                              .completion_entries = kHoldCompletionEntries});
+    if (!made) return made;
   }
-  if (outcome < 0) {
-    return fail(ExitCode::kOsError, fmt::format("cannot register {} direct descriptors: {}",
-                                                options.slots, errno_text(-outcome)));
-  }
+  listed.reserve(holds.size());
   if (auto made = relay_buffers.set_up(
-          ring, {.group = kRelayGroup, .count = options.buffers, .bytes = options.buffer_bytes});
+          main.kernel(),
+          {.group = kRelayGroup, .count = options.buffers, .bytes = options.buffer_bytes});
       !made) {
     return made;
   }
   return packets.set_up(
-      ring, {.group = kPacketGroup, .count = options.packets, .bytes = kPacketBufferBytes});
+      main.kernel(),
+      {.group = kPacketGroup, .count = options.packets, .bytes = kPacketBufferBytes});
 }
 
 Result<std::unique_ptr<UringReactor>> UringReactor::create(const ReactorOptions& options) {
@@ -100,23 +97,10 @@ UringReactor::UringReactor(std::unique_ptr<Kernel> kernel) : kernel_(std::move(k
 UringReactor::~UringReactor() = default;
 
 int UringReactor::ring_fd() const {
-  return kernel_->ring.ring_fd;
+  return kernel_->main.kernel().ring_fd;
 }
 
 namespace {
-
-// The next free entry, tagged. A full queue is submitted in the middle of the turn.
-io_uring_sqe* next_entry(io_uring& ring, ReactorStats& stats) {
-  io_uring_sqe* entry = io_uring_get_sqe(&ring);
-  // Twice, since a submit may fail for a moment when the kernel is out of memory.
-  for (int tries = 0; entry == nullptr && tries < 2; ++tries) {
-    ++stats.submit_full;
-    io_uring_submit(&ring);
-    entry = io_uring_get_sqe(&ring);
-  }
-  LYCH_CHECK(entry != nullptr);
-  return entry;
-}
 
 void tag_entry(io_uring_sqe* entry, OpTag tag) {
   io_uring_sqe_set_data64(entry, tag.pack());
@@ -128,14 +112,34 @@ void direct(io_uring_sqe* entry) {
 
 }  // namespace
 
+struct UringReactor::Place {
+  io_uring_sqe* entry;
+  int file;
+};
+
+UringReactor::Place UringReactor::place_of(uint32_t slot) {
+  const uint32_t table = slot / kernel_->table_size;
+  const auto file = static_cast<int>(slot % kernel_->table_size);
+  if (table == 0) return {kernel_->main.next_entry(stats_.submit_full), file};
+  TableRing& ring = *kernel_->holds.at(table - 1);
+  if (!ring.listed) kernel_->listed.push_back(table - 1);
+  ring.listed = true;
+  ++ring.unanswered;
+  return {ring.next_entry(stats_.submit_full), file};
+}
+
+uint32_t UringReactor::table_size() const {
+  return kernel_->table_size;
+}
+
 void UringReactor::poll_listener(int fd, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_poll_multishot(entry, fd, POLLIN);
   tag_entry(entry, tag);
 }
 
-void UringReactor::accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+void UringReactor::accept_direct(int listener_fd, uint32_t table, PeerAddress& peer, OpTag tag) {
+  io_uring_sqe* const entry = place_of(table * kernel_->table_size).entry;
   peer.length = sizeof(peer.v6);
   io_uring_prep_accept(entry, listener_fd, &peer.any, &peer.length, 0);
   // Not by io_uring_prep_accept_direct: that of liburing 2.3 adds one to the index, which makes a
@@ -146,44 +150,44 @@ void UringReactor::accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) 
 }
 
 void UringReactor::poll_fd(int fd, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_poll_add(entry, fd, input_events());
   tag_entry(entry, tag);
 }
 
 void UringReactor::cancel_fd(int fd, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_cancel_fd(entry, fd, IORING_ASYNC_CANCEL_ALL);
   tag_entry(entry, tag);
 }
 
 void UringReactor::write_fd(int fd, std::span<const char> bytes, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_write(entry, fd, bytes.data(), static_cast<unsigned>(bytes.size()), ~uint64_t{0});
   tag_entry(entry, tag);
 }
 
 void UringReactor::send_fd(int fd, std::span<const char> datagram, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_send(entry, fd, datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   tag_entry(entry, tag);
 }
 
 void UringReactor::close_fd(int fd) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_close(entry, fd);
   tag_entry(entry, OpTag::of(Op::kIgnored));
 }
 
 void UringReactor::send_packet(int fd, std::span<const char> packet, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_send(entry, fd, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   io_uring_sqe_set_flags(entry, IOSQE_CQE_SKIP_SUCCESS);
   tag_entry(entry, tag);
 }
 
 void UringReactor::receive_packets(int fd, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_recv_multishot(entry, fd, nullptr, 0, 0);
   io_uring_sqe_set_flags(entry, IOSQE_BUFFER_SELECT);
   entry->buf_group = kPacketGroup;
@@ -191,9 +195,8 @@ void UringReactor::receive_packets(int fd, OpTag tag) {
 }
 
 void UringReactor::peek(uint32_t slot, std::span<char> into, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_recv(entry, static_cast<int>(slot), into.data(), into.size(),
-                     MSG_PEEK | MSG_DONTWAIT);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_recv(entry, file, into.data(), into.size(), MSG_PEEK | MSG_DONTWAIT);
   direct(entry);
   tag_entry(entry, tag);
 }
@@ -201,15 +204,15 @@ void UringReactor::peek(uint32_t slot, std::span<char> into, OpTag tag) {
 void UringReactor::discard(uint32_t slot, OpTag tag) {
   // tcp(7): MSG_TRUNC with a null buffer drops up to that many queued bytes.
   constexpr size_t kEverything = size_t{1} << 30;
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_recv(entry, static_cast<int>(slot), nullptr, kEverything, MSG_TRUNC | MSG_DONTWAIT);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_recv(entry, file, nullptr, kEverything, MSG_TRUNC | MSG_DONTWAIT);
   direct(entry);
   tag_entry(entry, tag);
 }
 
 void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_recv_multishot(entry, static_cast<int>(slot), nullptr, 0, 0);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_recv_multishot(entry, file, nullptr, 0, 0);
   io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
   entry->buf_group = kRelayGroup;
   // A receive is armed when nothing has come yet: waiting first saves the attempt that would fail.
@@ -218,10 +221,10 @@ void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
 }
 
 void UringReactor::send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) {
-  const int flags = mode == SendMode::kWhole ? MSG_WAITALL : MSG_DONTWAIT;
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_send(entry, static_cast<int>(slot), bytes.data(), bytes.size(),
-                     flags | MSG_NOSIGNAL);
+  const bool whole = mode == SendMode::kWhole && slot < kernel_->table_size;
+  const int flags = whole ? MSG_WAITALL : MSG_DONTWAIT;
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_send(entry, file, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
   direct(entry);
   tag_entry(entry, tag);
 }
@@ -231,41 +234,51 @@ void UringReactor::shutdown_write(uint32_t slot, OpTag tag) {
 }
 
 void UringReactor::close(uint32_t slot, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_close_direct(entry, slot);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_close_direct(entry, static_cast<unsigned>(file));
   tag_entry(entry, tag);
 }
 
 void UringReactor::cancel(uint32_t slot, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_cancel_fd(entry, static_cast<int>(slot),
-                          IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_cancel_fd(entry, file, IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_FD_FIXED);
   tag_entry(entry, tag);
 }
 
 void UringReactor::cancel_request(OpTag target, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   io_uring_prep_cancel64(entry, target.pack(), 0);
   tag_entry(entry, tag);
 }
 
 void UringReactor::poll(uint32_t slot, Readiness what, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_poll_add(entry, static_cast<int>(slot),
-                         what == Readiness::kInput ? input_events() : POLLOUT);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_poll_add(entry, file, what == Readiness::kInput ? input_events() : POLLOUT);
   direct(entry);
   tag_entry(entry, tag);
 }
 
 void UringReactor::install(uint32_t slot, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_rw(abi::kOpFixedFdInstall, entry, static_cast<int>(slot), nullptr, 0, 0);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_rw(abi::kOpFixedFdInstall, entry, file, nullptr, 0, 0);
   direct(entry);
   tag_entry(entry, tag);
 }
 
+void UringReactor::move_to_main(uint32_t slot, OpTag tag) {
+  LYCH_CHECK(slot >= kernel_->table_size);
+  const auto [entry, file] = place_of(slot);
+  // IORING_OP_MSG_RING with IORING_MSG_SEND_FD (6.0): the main ring tells the new slot under this
+  // tag; the ring that holds answers 0, which is dropped (take), or what went wrong.
+  io_uring_prep_rw(IORING_OP_MSG_RING, entry, kernel_->main.kernel().ring_fd,
+                   reinterpret_cast<const void*>(uintptr_t{abi::kMsgSendFd}), 0, tag.pack());
+  entry->addr3 = static_cast<uint64_t>(file);
+  entry->file_index = abi::kFileIndexAlloc;
+  tag_entry(entry, tag);
+}
+
 void UringReactor::open_socket(int family, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
+  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   // A full unix backlog must answer -EAGAIN at once. The kernel hands such a connect to a worker
   // thread in any case (6.18); without O_NONBLOCK it would block there until the backlog has room.
   // A TCP connect needs the opposite: with O_NONBLOCK its -EINPROGRESS is final, without it the
@@ -276,8 +289,8 @@ void UringReactor::open_socket(int family, OpTag tag) {
 }
 
 void UringReactor::set_nodelay(uint32_t slot, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_rw(IORING_OP_URING_CMD, entry, static_cast<int>(slot), nullptr, 0, 0);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_rw(IORING_OP_URING_CMD, entry, file, nullptr, 0, 0);
   entry->cmd_op = abi::kSocketOpSetsockopt;
   // Layout of struct io_uring_sqe since 6.7: level and optname share addr, optlen file_index.
   entry->addr = uint64_t{IPPROTO_TCP} | uint64_t{TCP_NODELAY} << 32;
@@ -288,8 +301,8 @@ void UringReactor::set_nodelay(uint32_t slot, OpTag tag) {
 }
 
 void UringReactor::connect(uint32_t slot, const SocketAddress& to, OpTag tag) {
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_connect(entry, static_cast<int>(slot), &to.any, to.length);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_connect(entry, file, &to.any, to.length);
   direct(entry);
   tag_entry(entry, tag);
 }
@@ -306,8 +319,8 @@ void UringReactor::send_descriptor(uint32_t slot, DescriptorMessage& message, Op
   control->cmsg_type = SCM_RIGHTS;
   control->cmsg_len = CMSG_LEN(sizeof(int));
   std::memcpy(CMSG_DATA(control), &message.fd, sizeof(int));
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_sendmsg(entry, static_cast<int>(slot), &message.header, MSG_NOSIGNAL);
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_sendmsg(entry, file, &message.header, MSG_NOSIGNAL);
   direct(entry);
   tag_entry(entry, tag);
 }
@@ -350,8 +363,8 @@ std::optional<int32_t> UringReactor::shut(OpTag tag, int32_t fd) {
     return result;
   }
   if (fd != -EMFILE && fd != -ENFILE && fd != -ENOMEM) return fd;
-  io_uring_sqe* entry = next_entry(kernel_->ring, stats_);
-  io_uring_prep_shutdown(entry, static_cast<int>(tag.slot), SHUT_WR);
+  const auto [entry, file] = place_of(static_cast<uint32_t>(tag.slot));
+  io_uring_prep_shutdown(entry, file, SHUT_WR);
   direct(entry);
   tag.op |= kByWorker;
   tag_entry(entry, tag);
@@ -378,12 +391,72 @@ void UringReactor::give_back_packet(uint16_t id) {
   kernel_->packets.give_back(id);
 }
 
+void UringReactor::take(const io_uring_cqe& cqe, uint32_t first_slot) {
+  Completion done{OpTag::unpack(cqe.user_data), cqe.res, (cqe.flags & IORING_CQE_F_MORE) != 0,
+                  std::nullopt};
+  if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+    done.buffer = static_cast<uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+    const bool is_packet = done.tag.operation() == Op::kDnsReceive;
+    (is_packet ? kernel_->packets : kernel_->relay_buffers).taken();
+  }
+  const bool by_worker = (done.tag.op & kByWorker) != 0;
+  done.tag.op &= kByWorker - 1;
+  const Op op = done.tag.operation();
+  if (!by_worker && (op == Op::kShutdown || op == Op::kRelayShutdown)) {
+    const auto result = shut(done.tag, done.result);
+    if (!result) return;
+    done.result = *result;
+  }
+  if (op == Op::kMove && done.result >= 0 && first_slot > 0) return;
+  if (op == Op::kAccept && done.result >= 0) done.result += static_cast<int32_t>(first_slot);
+  kernel_->ready.push_back(done);
+}
+
+// Moves completions of one ring to `ready`, as many as there is room for. Returns how many.
+uint32_t UringReactor::harvest(TableRing& ring, uint32_t first_slot) {
+  if (io_uring_cq_has_overflow(&ring.kernel())) ++stats_.completion_overflow;
+  unsigned head = 0;
+  uint32_t seen = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring.kernel(), head, cqe) {
+    if (kernel_->ready.size() == kCompletionsPerTurnMax) break;
+    take(*cqe, first_slot);
+    ++seen;
+  }
+  io_uring_cq_advance(&ring.kernel(), seen);
+  return seen;
+}
+
+// Everything that such a ring is asked is answered while it is submitted, or (a move) by the work
+// that the second enter runs. One that still owes answers stays listed.
+void UringReactor::turn_hold_rings() {
+  size_t kept = 0;
+  for (size_t i = 0; i < kernel_->listed.size(); ++i) {
+    const uint32_t index = kernel_->listed[i];
+    TableRing& ring = *kernel_->holds[index];
+    if (io_uring_sq_ready(&ring.kernel()) > 0) io_uring_submit(&ring.kernel());
+    ring.unanswered -= harvest(ring, (index + 1) * kernel_->table_size);
+    if (ring.unanswered > 0 && kernel_->ready.size() < kCompletionsPerTurnMax) {
+      io_uring_get_events(&ring.kernel());
+      ring.unanswered -= harvest(ring, (index + 1) * kernel_->table_size);
+      if (ring.unanswered > 0) ++stats_.hold_late;
+    }
+    ring.listed = ring.unanswered > 0;
+    if (ring.listed) kernel_->listed[kept++] = index;
+  }
+  kernel_->listed.resize(kept);
+}
+
 std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait) {
-  io_uring& ring = kernel_->ring;
+  kernel_->ready.clear();
+  if (!kernel_->listed.empty()) turn_hold_rings();
+  io_uring& ring = kernel_->main.kernel();
   // Without a timeout liburing 2.3 goes back to waiting when a signal ends a wait that had also
   // submitted something; "without limit" is therefore a limit that does not matter.
   constexpr milliseconds kLongest = std::chrono::hours(24);
-  const milliseconds span = std::clamp(wait.value_or(kLongest), milliseconds(0), kLongest);
+  milliseconds span = std::clamp(wait.value_or(kLongest), milliseconds(0), kLongest);
+  if (!kernel_->listed.empty()) span = std::min(span, kHoldLate);
+  if (!kernel_->ready.empty()) span = milliseconds(0);
   __kernel_timespec limit{};
   limit.tv_sec = span.count() / 1000;
   limit.tv_nsec = span.count() % 1000 * 1000000;
@@ -391,33 +464,7 @@ std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait)
   // Errors are -ETIME and -EINTR, both a normal end of the wait, or -EBUSY while completions that
   // overflowed are drained below.
   io_uring_submit_and_wait_timeout(&ring, &first, 1, &limit, nullptr);
-  if (io_uring_cq_has_overflow(&ring)) ++stats_.completion_overflow;
-
-  kernel_->ready.clear();
-  unsigned head = 0;
-  unsigned seen = 0;
-  io_uring_cqe* cqe = nullptr;
-  io_uring_for_each_cqe(&ring, head, cqe) {
-    Completion done{OpTag::unpack(cqe->user_data), cqe->res, (cqe->flags & IORING_CQE_F_MORE) != 0,
-                    std::nullopt};
-    if ((cqe->flags & IORING_CQE_F_BUFFER) != 0) {
-      done.buffer = static_cast<uint16_t>(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-      const bool is_packet = done.tag.operation() == Op::kDnsReceive;
-      (is_packet ? kernel_->packets : kernel_->relay_buffers).taken();
-    }
-    ++seen;
-    const bool by_worker = (done.tag.op & kByWorker) != 0;
-    done.tag.op &= kByWorker - 1;
-    const Op op = done.tag.operation();
-    if (!by_worker && (op == Op::kShutdown || op == Op::kRelayShutdown)) {
-      const auto result = shut(done.tag, done.result);
-      if (!result) continue;
-      done.result = *result;
-    }
-    kernel_->ready.push_back(done);
-    if (seen >= kCompletionsPerTurnMax) break;
-  }
-  io_uring_cq_advance(&ring, seen);
+  harvest(kernel_->main, 0);
   return kernel_->ready;
 }
 

@@ -1,5 +1,7 @@
-// The real reactor: one io_uring with SINGLE_ISSUER and DEFER_TASKRUN, a sparse table of direct
-// descriptors and one provided-buffer ring. Made and used by one task only.
+// The real reactor: an io_uring with SINGLE_ISSUER and DEFER_TASKRUN, a sparse table of direct
+// descriptors and provided buffers; and, where RLIMIT_NOFILE is smaller than the number to hold,
+// further rings with a table each that only hold (the limit counts for each table by itself, Linux
+// 6.18, io_uring/rsrc.c). Made and used by one task only.
 
 #pragma once
 
@@ -8,10 +10,15 @@
 #include "ring/features.h"
 #include "ring/reactor.h"
 
+struct io_uring_cqe;
+
 namespace lychgate::ring {
 
+class TableRing;
+
 struct ReactorOptions {
-  uint32_t slots = kSlotsMin;        // size of the direct-descriptor table, <= RLIMIT_NOFILE
+  uint32_t slots = kSlotsMin;        // of each table of direct descriptors, <= RLIMIT_NOFILE
+  uint32_t tables = 1;               // the main one and those that hold
   uint32_t buffers = kRelayBuffers;  // a power of two up to 32768
   uint32_t buffer_bytes = kRelayBufferBytes;
   uint32_t packets = kPacketBuffers;  // a power of two; 0: no datagrams are received
@@ -23,6 +30,7 @@ struct ReactorOptions {
 struct ReactorStats {
   uint64_t submit_full = 0;          // submission queue full, submitted in the middle of a turn
   uint64_t completion_overflow = 0;  // the kernel had to keep completions aside
+  uint64_t hold_late = 0;            // requests to a ring that holds, not answered where submitted
 };
 
 class UringReactor : public Reactor {
@@ -35,7 +43,7 @@ class UringReactor : public Reactor {
   UringReactor& operator=(const UringReactor&) = delete;
 
   void poll_listener(int fd, OpTag tag) override;
-  void accept_direct(int listener_fd, PeerAddress& peer, OpTag tag) override;
+  void accept_direct(int listener_fd, uint32_t table, PeerAddress& peer, OpTag tag) override;
   void poll_fd(int fd, OpTag tag) override;
   void cancel_fd(int fd, OpTag tag) override;
   void write_fd(int fd, std::span<const char> bytes, OpTag tag) override;
@@ -44,6 +52,7 @@ class UringReactor : public Reactor {
   void send_packet(int fd, std::span<const char> packet, OpTag tag) override;
   void receive_packets(int fd, OpTag tag) override;
 
+  uint32_t table_size() const override;
   void peek(uint32_t slot, std::span<char> into, OpTag tag) override;
   void discard(uint32_t slot, OpTag tag) override;
   void receive_multishot(uint32_t slot, OpTag tag) override;
@@ -54,6 +63,7 @@ class UringReactor : public Reactor {
   void cancel_request(OpTag target, OpTag tag) override;
   void poll(uint32_t slot, Readiness what, OpTag tag) override;
   void install(uint32_t slot, OpTag tag) override;
+  void move_to_main(uint32_t slot, OpTag tag) override;
   void open_socket(int family, OpTag tag) override;
   void set_nodelay(uint32_t slot, OpTag tag) override;
   void connect(uint32_t slot, const SocketAddress& to, OpTag tag) override;
@@ -78,7 +88,13 @@ class UringReactor : public Reactor {
  private:
   struct Kernel;  // everything of liburing
   explicit UringReactor(std::unique_ptr<Kernel> kernel);
+  // A submission entry of the ring whose table has the slot, and the slot's number there.
+  struct Place;
+  Place place_of(uint32_t slot);
   std::optional<int32_t> shut(OpTag tag, int32_t fd);
+  void take(const io_uring_cqe& cqe, uint32_t first_slot);
+  uint32_t harvest(TableRing& ring, uint32_t first_slot);
+  void turn_hold_rings();
 
   std::unique_ptr<Kernel> kernel_;
   ReactorStats stats_;

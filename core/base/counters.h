@@ -70,7 +70,10 @@ namespace lychgate {
   X(kDnsServerDown, "dns_server_down", "times a server was no longer asked first")                \
   X(kDnsHeldBack, "dns_held_back", "turns that left questions queued: windows or turn full")      \
   X(kDnsStarved, "dns_starved", "receives that found no packet buffer")                           \
-  X(kRepliesUnnamed, "replies_unnamed", "refusals that name no list: too many being sent")
+  X(kRepliesUnnamed, "replies_unnamed", "refusals that name no list: too many being sent")        \
+  X(kMoved, "moved", "approved clients moved from a table that holds to the main one")            \
+  X(kMoveFailed, "move_failed", "of these, sent away: no room in the main table in time")         \
+  X(kHoldLate, "hold_late", "turns in which a ring that holds owed an answer")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,

@@ -17,8 +17,14 @@ inline constexpr uint32_t kPoolsMax = 32;
 inline constexpr uint32_t kBackendsPerPoolMax = 64;
 inline constexpr uint32_t kRoutesMax = 256;
 
-// IORING_REGISTER_FILES takes at most 2^20 entries in one table (Linux 6.18, io_uring/rsrc.h).
-inline constexpr uint32_t kSlotsMax = 1u << 20;
+// IORING_REGISTER_FILES takes at most 2^20 entries in one table (Linux 6.18, io_uring/rsrc.h), and
+// no more than RLIMIT_NOFILE.
+inline constexpr uint32_t kTableSlotsMax = 1u << 20;
+// Tables of one shard, each with a ring: 64 of 20,000 hold more than a million clients.
+inline constexpr uint32_t kTablesMax = 64;
+// Slots of one shard over all its tables: 256 MiB of them.
+inline constexpr uint32_t kSlotsMax = 1u << 22;
+static_assert(kTableSlotsMax <= kSlotsMax);
 // The tag packs the slot in 24 bits.
 inline constexpr uint32_t kTagSlotBits = 24;
 static_assert(kSlotsMax < (1u << kTagSlotBits));
@@ -31,6 +37,12 @@ inline constexpr uint32_t kClientsPerAddressMax = 65000;
 // Completion queue: 16 k or more keeps a burst from overflowing (measured, docs/architecture.md).
 inline constexpr uint32_t kCompletionEntries = 16384;
 inline constexpr uint32_t kSubmissionEntries = 4096;
+// Queues of a ring that only holds (its requests end where they are submitted).
+inline constexpr uint32_t kHoldSubmissionEntries = 256;
+inline constexpr uint32_t kHoldCompletionEntries = 1024;
+// Approved clients waiting for room in the main table, and how long each waits at most.
+inline constexpr uint32_t kMovesWaitingMax = 16384;
+inline constexpr uint32_t kMoveWaitMs = 5000;
 // Completions moved out of the ring in one turn; the rest waits one turn.
 inline constexpr uint32_t kCompletionsPerTurnMax = 4096;
 

@@ -16,9 +16,9 @@
 
 namespace lychgate {
 
-const char* const kPhaseNames[kPhaseCount] = {
-    "free",     "silent_wait", "looking", "queued",   "handoff", "relay",
-    "replying", "linger",      "backend", "retiring", "closing"};
+const char* const kPhaseNames[kPhaseCount] = {"free",   "silent_wait", "looking",  "moving",
+                                              "queued", "handoff",     "relay",    "replying",
+                                              "linger", "backend",     "retiring", "closing"};
 
 Result<SlotTable> SlotTable::create(uint32_t count, const SipKey& key) {
   LYCH_CHECK(count >= kSlotsMin && count <= kSlotsMax);

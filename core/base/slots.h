@@ -30,6 +30,7 @@ enum class Phase : uint8_t {
   kFree,        // no descriptor in this slot
   kSilentWait,  // client, nothing armed, until its wait is over
   kLooking,     // client, one recv DONTWAIT in flight
+  kMoving,      // client, approved, on its way to the main table (core/daemon/mover.h)
   kQueued,      // client, approved, waits for a backend to become free
   kHandoff,     // client, being passed or connected
   kRelay,       // client, its bytes are relayed
@@ -39,7 +40,7 @@ enum class Phase : uint8_t {
   kRetiring,    // anything, requests being cancelled before the close
   kClosing,     // anything, close submitted
 };
-inline constexpr size_t kPhaseCount = 11;
+inline constexpr size_t kPhaseCount = 12;
 // Short words for status and metrics, indexed by Phase.
 extern const char* const kPhaseNames[kPhaseCount];
 

@@ -54,7 +54,7 @@ std::optional<ring::Arrival> Acceptor::accepted(const Completion& completion, Ti
   const auto index = static_cast<uint32_t>(completion.tag.slot);
   const Entry& entry = entries_.at(index);
   Listener& listener = listeners_[entry.listener];
-  connections_.slot_came();
+  connections_.slot_came(entry.table);
   free_entries_.push_back(static_cast<uint8_t>(index));
   LYCH_CHECK(listener.in_flight > 0);
   --listener.in_flight;
@@ -81,6 +81,27 @@ void Acceptor::batch_done(Listener& listener) {
   if (listener.drained) listener.ready = false;
 }
 
+uint32_t Acceptor::room_in(uint32_t table) const {
+  const uint32_t free = connections_.free_slots(table);
+  const uint32_t kept = table == 0 ? reserve_ : 0;
+  return free > kept ? free - kept : 0;
+}
+
+// The main table first; the others one after the other, so that a flood enters one ring a turn. A
+// table with room for less than the batch is taken only when none has room for all, else the slots
+// that come free in a full table would make every batch small.
+uint32_t Acceptor::choose_table(uint32_t batch) {
+  if (room_in(0) >= batch) return 0;
+  uint32_t best = table_;
+  for (uint32_t step = 0; step < connections_.tables(); ++step) {
+    const uint32_t table = (table_ + step) % connections_.tables();
+    if (room_in(table) > room_in(best)) best = table;
+    if (room_in(best) >= batch) break;
+  }
+  table_ = best;
+  return best;
+}
+
 void Acceptor::submit(Tick now) {
   if (stopping_) return;
   for (uint32_t i = 0; i < listeners_.size(); ++i) {
@@ -92,8 +113,8 @@ void Acceptor::submit(Tick now) {
       listener.ready = true;
     }
     if (!listener.ready || listener.retry_at) continue;
-    const uint32_t free = connections_.free_slots();
-    const uint32_t room = free > reserve_ ? free - reserve_ : 0;
+    const uint32_t table = choose_table(listener.batch);
+    const uint32_t room = room_in(table);
     const auto batch =
         std::min({listener.batch, room, static_cast<uint32_t>(free_entries_.size())});
     if (room == 0 && !paused_) connections_.counters.add(Counter::kAcceptPaused);
@@ -104,9 +125,10 @@ void Acceptor::submit(Tick now) {
       const uint8_t entry = free_entries_.back();
       free_entries_.pop_back();
       entries_[entry].listener = static_cast<uint8_t>(i);
+      entries_[entry].table = static_cast<uint8_t>(table);
       ++listener.in_flight;
-      connections_.expect_slot();
-      connections_.reactor.accept_direct(listener.fd, entries_[entry].peer,
+      connections_.expect_slot(table);
+      connections_.reactor.accept_direct(listener.fd, table, entries_[entry].peer,
                                          OpTag::of(Op::kAccept, entry));
     }
   }

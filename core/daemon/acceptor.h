@@ -20,7 +20,8 @@ namespace lychgate::daemon {
 
 class Acceptor {
  public:
-  // reserve: slots kept free for sockets to backends.
+  // reserve: slots of the main table kept free for sockets to backends and clients on their way
+  // to one. Clients go to the main table first, then to those that hold.
   Acceptor(ring::Connections& connections, const std::vector<int>& listeners, uint32_t reserve);
 
   void start();
@@ -47,17 +48,22 @@ class Acceptor {
   struct Entry {
     ring::PeerAddress peer;
     uint8_t listener = 0;
+    uint8_t table = 0;
   };
   void batch_done(Listener& listener);
+  uint32_t room_in(uint32_t table) const;
+  // The table for the next batch: one with room for all of it, else one with some.
+  uint32_t choose_table(uint32_t batch);
 
   ring::Connections& connections_;
   std::vector<Listener> listeners_;
   std::array<Entry, kAcceptBatchMax> entries_;
   std::vector<uint8_t> free_entries_;
   uint32_t reserve_;
+  uint32_t table_ = 0;  // of the last batch
   bool stopping_ = false;
   bool paused_ = false;
 };
-static_assert(kAcceptBatchMax <= 256 && kListenersMax <= 256);
+static_assert(kAcceptBatchMax <= 256 && kListenersMax <= 256 && kTablesMax <= 256);
 
 }  // namespace lychgate::daemon

@@ -19,7 +19,8 @@ namespace lychgate::daemon {
 struct Plan {
   config::Config config;  // shards and limits.per_shard filled in
   std::optional<admission::AccessList> access;
-  uint32_t slots = 0;            // direct descriptors of each shard
+  uint32_t slots = 0;            // direct descriptors of each shard: a multiple of
+  uint32_t table_slots = 0;      // those of one table, <= RLIMIT_NOFILE
   uint32_t bulk_relays_max = 0;  // of each shard
   SipKey key{};
   std::string teaser;  // complete line; empty: none

@@ -24,9 +24,11 @@ handoff::TransferOptions transfer_options(const ShardParts& parts, uint32_t slot
           .bulk_relays_max = parts.bulk_relays_max};
 }
 
-// A full table of held clients must still be able to hand one off.
-uint32_t reserve_of(uint32_t slots) {
-  return slots / 16;
+// Slots of the main table that accept leaves free: a full table of held clients must still be able
+// to hand one off, and where others hold most of them, many.
+uint32_t reserve_of(const ring::Reactor& reactor, const SlotTable& slots) {
+  const uint32_t main = std::min(reactor.table_size(), slots.size());
+  return slots.size() > main ? main / 2 : main / 16;
 }
 
 // Phases in which the slot's completions and timer are the hand-off's. (In kLooking the same field
@@ -41,6 +43,7 @@ bool with_transfers(const Slot& slot) {
     case Phase::kFree:
     case Phase::kSilentWait:
     case Phase::kLooking:
+    case Phase::kMoving:
     case Phase::kReplying:
     case Phase::kLinger:
     case Phase::kRetiring:
@@ -62,7 +65,8 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       slots_(slots),
       timers_(slots, now),
       connections_(slots, parts.reactor, timers_, counters_),
-      acceptor_(connections_, parts.listeners, reserve_of(slots.size())),
+      acceptor_(connections_, parts.listeners, reserve_of(parts.reactor, slots)),
+      mover_(connections_, reserve_of(parts.reactor, slots) / 2),
       pools_(parts.config, parts.counters, parts.index),
       transfers_(connections_, pools_, transfer_options(parts, slots.size())),
       teaser_(parts.teaser),
@@ -121,6 +125,7 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
     }
   }
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
+  mover_.advance();
   acceptor_.submit(now);
   if (completions.empty() || log_.due(now)) write_lines();
   log_.flush(now);
@@ -155,6 +160,8 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     if (completion.result > 0) slots_[slot].evidence |= kStillTalking;
   } else if (op == Op::kReply) {
     replied(slot, now);
+  } else if (op == Op::kMove) {
+    moved(slot, completion, now);
   } else if (op == Op::kDnsTcpConnect || op == Op::kDnsTcpSend || op == Op::kDnsTcpReceive) {
     lookups_->complete(completion, now);
   } else if (with_transfers(slots_[slot])) {
@@ -296,6 +303,7 @@ void Shard::write_lines() {
 void Shard::hand_off(uint32_t index, Tick now) {
   const Slot& slot = slots_[index];
   if (slot.in_flight > 0) return;
+  if (mover_.needs_moving(index)) return move(index, now);
   const auto route = admission::choose_route({.evidence = slot.evidence,
                                               .address = slot.address,
                                               .listener = slot.listener,
@@ -303,6 +311,18 @@ void Shard::hand_off(uint32_t index, Tick now) {
                                              config_);
   if (!route) return run(index, {EventKind::kNoRoute, {}}, now);
   transfers_.begin(index, config_.routes[*route].pool_index, now);
+}
+
+void Shard::move(uint32_t slot, Tick now) {
+  if (mover_.begin(slot, now)) return;
+  counters_.add(Counter::kMoveFailed);
+  run(slot, {EventKind::kGaveUp, {}}, now);
+}
+
+void Shard::moved(uint32_t slot, const Completion& completion, Tick now) {
+  if (const auto to = mover_.moved(completion)) return hand_off(*to, now);
+  counters_.add(Counter::kMoveFailed);
+  run(slot, {EventKind::kGaveUp, {}}, now);
 }
 
 void Shard::fire_timers(Tick now) {
@@ -313,6 +333,9 @@ void Shard::fire_timers(Tick now) {
     if (!index) return;
     if (with_transfers(slots_[*index])) {
       transfers_.timer(*index, now);
+    } else if (slots_[*index].phase == Phase::kMoving) {
+      counters_.add(Counter::kMoveFailed);
+      run(*index, {EventKind::kGaveUp, {}}, now);
     } else {
       run(*index, {EventKind::kTimer, {}}, now);
     }

@@ -15,6 +15,7 @@
 #include "core/daemon/acceptor.h"
 #include "core/daemon/log.h"
 #include "core/daemon/lookups.h"
+#include "core/daemon/mover.h"
 #include "core/daemon/session.h"
 #include "core/daemon/written_replies.h"
 #include "handoff/transfers.h"
@@ -76,6 +77,8 @@ class Shard {
   void run(uint32_t slot, const Event& event, Tick now);
   void perform(uint32_t slot, const Action& action, const Event& event, Tick now);
   void hand_off(uint32_t slot, Tick now);
+  void move(uint32_t slot, Tick now);
+  void moved(uint32_t slot, const ring::Completion& completion, Tick now);
   void fire_timers(Tick now);
   void send_away(uint32_t slot, Tick now);
   void note(uint32_t slot, const Action& action, const Event& event, Tick now);
@@ -93,6 +96,7 @@ class Shard {
   ring::Timers timers_;
   ring::Connections connections_;
   Acceptor acceptor_;
+  Mover mover_;
   handoff::Pools pools_;
   handoff::Transfers transfers_;
   std::string teaser_;

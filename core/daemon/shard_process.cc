@@ -41,6 +41,9 @@ void publish(const ring::ReactorStats& stats, ring::ReactorStats& seen, ShardCou
     counters.add(Counter::kCompletionOverflow,
                  stats.completion_overflow - seen.completion_overflow);
   }
+  if (stats.hold_late != seen.hold_late) {
+    counters.add(Counter::kHoldLate, stats.hold_late - seen.hold_late);
+  }
   seen = stats;
 }
 
@@ -72,7 +75,8 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
 void run_shard(const ShardSeat& seat) {
   prctl(PR_SET_NAME, fmt::format("lychgate/{}", seat.index).c_str());
   ring::ReactorOptions options;
-  options.slots = seat.plan.slots;
+  options.slots = seat.plan.table_slots;
+  options.tables = seat.plan.slots / seat.plan.table_slots;
   auto reactor = ring::UringReactor::create(options);
   if (!reactor) give_up(seat, reactor.error());
   auto slots = SlotTable::create(seat.plan.slots, seat.plan.key);

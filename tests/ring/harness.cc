@@ -207,7 +207,7 @@ std::string Driver::turn_while_reading(const Fd& peer, size_t bytes) {
 
 uint32_t Driver::accept(const Listener& listener) {
   PeerAddress peer;
-  ring_->accept_direct(listener.fd.get(), peer, OpTag::of(Op::kAccept));
+  ring_->accept_direct(listener.fd.get(), 0, peer, OpTag::of(Op::kAccept));
   const Completion done = next(Op::kAccept);
   EXPECT_GE(done.result, 0) << errno_text(-done.result);
   return static_cast<uint32_t>(done.result);

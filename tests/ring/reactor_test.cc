@@ -131,7 +131,7 @@ TEST_F(ReactorTest, EachAcceptBringsItsOwnClientsAddress) {
   }
   std::array<PeerAddress, kClients + 1> peers;
   for (uint32_t i = 0; i < peers.size(); ++i) {
-    driver->accept_direct(listener.fd.get(), peers[i], OpTag::of(Op::kAccept, i));
+    driver->accept_direct(listener.fd.get(), 0, peers[i], OpTag::of(Op::kAccept, i));
   }
   std::set<uint16_t> got;
   std::set<int32_t> slots;

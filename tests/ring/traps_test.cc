@@ -50,7 +50,7 @@ TEST_F(Traps, MoreAcceptsThanFreeSlotsKillClients) {
   const std::vector<Fd> clients = connect_clients(listener, kClients);
   std::array<PeerAddress, kClients> peers;
   for (uint32_t i = 0; i < kClients; ++i) {
-    driver->accept_direct(listener.fd.get(), peers[i], OpTag::of(Op::kAccept, i));
+    driver->accept_direct(listener.fd.get(), 0, peers[i], OpTag::of(Op::kAccept, i));
   }
   uint32_t refused = 0;
   for (uint32_t i = 0; i < kClients; ++i) {

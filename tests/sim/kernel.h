@@ -88,6 +88,7 @@ enum class Verb : uint8_t {
   kCancelRequest,
   kPoll,
   kInstall,
+  kMove,
   kOpenSocket,
   kSetNodelay,
   kConnect,
@@ -98,6 +99,7 @@ struct Request {
   Verb verb;
   ring::OpTag tag;
   uint32_t slot = kNoSlot;
+  uint32_t table = 0;  // kAccept
   int fd = -1;
   std::span<char> into{};
   std::span<const char> bytes{};

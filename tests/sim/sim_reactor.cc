@@ -41,8 +41,9 @@ SimReactor::SimReactor(Agenda& agenda, Random& random, const KernelOptions& opti
     : agenda_(agenda),
       random_(random),
       faults_(options.faults),
-      table_(options.slots),
-      unsettled_(options.slots),
+      table_size_(options.slots),
+      table_(size_t{options.slots} * options.tables),
+      unsettled_(table_.size()),
       buffer_count_(options.buffers),
       buffer_memory_(size_t{options.buffers} * kRelayBufferBytes),
       buffer_out_(options.buffers),
@@ -78,8 +79,9 @@ void SimReactor::queue(Request request) {
 void SimReactor::poll_listener(int fd, OpTag tag) {
   queue({.verb = Verb::kPollListener, .tag = tag, .fd = fd});
 }
-void SimReactor::accept_direct(int listener_fd, ring::PeerAddress& peer, OpTag tag) {
-  queue({.verb = Verb::kAccept, .tag = tag, .fd = listener_fd, .peer = &peer});
+void SimReactor::accept_direct(int listener_fd, uint32_t table, ring::PeerAddress& peer,
+                               OpTag tag) {
+  queue({.verb = Verb::kAccept, .tag = tag, .table = table, .fd = listener_fd, .peer = &peer});
 }
 void SimReactor::poll_fd(int fd, OpTag tag) {
   queue({.verb = Verb::kPollFd, .tag = tag, .fd = fd});
@@ -118,7 +120,7 @@ void SimReactor::send(uint32_t slot, std::span<const char> bytes, ring::SendMode
          .tag = tag,
          .slot = slot,
          .bytes = bytes,
-         .whole = mode == ring::SendMode::kWhole,
+         .whole = mode == ring::SendMode::kWhole && slot < table_size_,
          .buffer = buffer});
 }
 void SimReactor::shutdown_write(uint32_t slot, OpTag tag) {
@@ -141,6 +143,9 @@ void SimReactor::poll(uint32_t slot, ring::Readiness what, OpTag tag) {
 }
 void SimReactor::install(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kInstall, .tag = tag, .slot = slot});
+}
+void SimReactor::move_to_main(uint32_t slot, OpTag tag) {
+  queue({.verb = Verb::kMove, .tag = tag, .slot = slot});
 }
 void SimReactor::open_socket(int /*family*/, OpTag tag) {
   queue({.verb = Verb::kOpenSocket, .tag = tag});

@@ -22,7 +22,8 @@
 namespace lychgate::sim {
 
 struct KernelOptions {
-  uint32_t slots = kSlotsMin;
+  uint32_t slots = kSlotsMin;  // of each table
+  uint32_t tables = 1;
   uint32_t buffers = kRelayBuffers;
   uint32_t packets = kPacketBuffers;
   Faults faults{};
@@ -37,7 +38,8 @@ class SimReactor : public ring::Reactor {
 
   // The gate's side.
   void poll_listener(int fd, ring::OpTag tag) override;
-  void accept_direct(int listener_fd, ring::PeerAddress& peer, ring::OpTag tag) override;
+  void accept_direct(int listener_fd, uint32_t table, ring::PeerAddress& peer,
+                     ring::OpTag tag) override;
   void poll_fd(int fd, ring::OpTag tag) override;
   void cancel_fd(int fd, ring::OpTag tag) override;
   void write_fd(int fd, std::span<const char> bytes, ring::OpTag tag) override;
@@ -45,6 +47,7 @@ class SimReactor : public ring::Reactor {
   void close_fd(int fd) override;
   void send_packet(int fd, std::span<const char> packet, ring::OpTag tag) override;
   void receive_packets(int fd, ring::OpTag tag) override;
+  uint32_t table_size() const override { return table_size_; }
   void peek(uint32_t slot, std::span<char> into, ring::OpTag tag) override;
   void discard(uint32_t slot, ring::OpTag tag) override;
   void receive_multishot(uint32_t slot, ring::OpTag tag) override;
@@ -56,6 +59,7 @@ class SimReactor : public ring::Reactor {
   void cancel_request(ring::OpTag target, ring::OpTag tag) override;
   void poll(uint32_t slot, ring::Readiness what, ring::OpTag tag) override;
   void install(uint32_t slot, ring::OpTag tag) override;
+  void move_to_main(uint32_t slot, ring::OpTag tag) override;
   void open_socket(int family, ring::OpTag tag) override;
   void set_nodelay(uint32_t slot, ring::OpTag tag) override;
   void connect(uint32_t slot, const SocketAddress& to, ring::OpTag tag) override;
@@ -192,13 +196,16 @@ class SimReactor : public ring::Reactor {
   template <typename T>
   T* file(int fd);
   SocketPtr socket_of(int fd);
-  int find_slot();
+  int find_slot(uint32_t table);
+  bool is_allowed(const Request& request) const;
+  Answer do_move(Request& request);
   int buffer_of(std::span<const char> bytes) const;
 
   Agenda& agenda_;
   Random& random_;
   Faults faults_;
-  std::vector<SocketPtr> table_;
+  uint32_t table_size_;
+  std::vector<SocketPtr> table_;  // all tables, one after the other
   uint32_t slots_open_ = 0;
   uint32_t slot_hint_ = 0;
   uint32_t sockets_coming_ = 0;

@@ -45,7 +45,29 @@ bool SimReactor::may_be_late(Verb verb) const {
   }
 }
 
+// A table that holds knows only what the ring answers at once (ring/reactor.h).
+bool SimReactor::is_allowed(const Request& request) const {
+  switch (request.verb) {
+    case Verb::kPeek:
+    case Verb::kDiscard:
+    case Verb::kSend:
+    case Verb::kShutdown:
+    case Verb::kClose:
+    case Verb::kCancel:
+    case Verb::kInstall:
+      return true;
+    case Verb::kMove:
+      return request.slot >= table_size_;
+    default:
+      return request.slot < table_size_;
+  }
+}
+
 void SimReactor::start(const RequestPtr& request) {
+  if (request->slot != kNoSlot && !is_allowed(*request)) {
+    return violation(fmt::format("verb {} on slot {} of tables of {}",
+                                 static_cast<int>(request->verb), request->slot, table_size_));
+  }
   if (request->slot != kNoSlot) {
     request->file = table_.at(request->slot);
     if (!request->file) {
@@ -142,6 +164,8 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
       return do_poll(request);
     case Verb::kInstall:
       return do_install(request);
+    case Verb::kMove:
+      return do_move(request);
     case Verb::kSetNodelay:
       return answer(0);
     case Verb::kConnect:
@@ -163,9 +187,9 @@ SimReactor::Answer SimReactor::do_poll_listener(Request& request) {
   return not_yet();
 }
 
-int SimReactor::find_slot() {
-  for (size_t step = 0; step < table_.size(); ++step) {
-    const size_t slot = (slot_hint_ + step) % table_.size();
+int SimReactor::find_slot(uint32_t table) {
+  for (size_t step = 0; step < table_size_; ++step) {
+    const size_t slot = size_t{table} * table_size_ + (slot_hint_ + step) % table_size_;
     if (table_[slot]) continue;
     slot_hint_ = static_cast<uint32_t>(slot) + 1;
     return static_cast<int>(slot);
@@ -180,7 +204,7 @@ SimReactor::Answer SimReactor::do_accept(Request& request) {
     return answer(random_.pick({-ENFILE, -ENOMEM}));
   const SocketPtr socket = listener.queue.front();
   listener.queue.pop_front();
-  const int slot = find_slot();
+  const int slot = find_slot(request.table);
   if (slot < 0) {
     violation("an accept found the table full, which kills the client");
     return answer(-ENFILE);
@@ -192,6 +216,17 @@ SimReactor::Answer SimReactor::do_accept(Request& request) {
   std::memcpy(&request.peer->any, &from.any, from.length);
   request.peer->length = from.length;
   socket->far->accepted();
+  return answer(slot);
+}
+
+// The connection has two slots until the first is closed.
+SimReactor::Answer SimReactor::do_move(Request& request) {
+  if (random_.chance(faults_.no_descriptor_percent)) return answer(-ENOMEM);
+  const int slot = find_slot(0);
+  if (slot < 0) return answer(-ENFILE);
+  table_[static_cast<size_t>(slot)] = request.file;
+  ++slots_open_;
+  ++request.file->references;
   return answer(slot);
 }
 
@@ -214,7 +249,7 @@ SimReactor::Answer SimReactor::do_open_socket(Request& request) {
   if (!socket) return answer(-EBADF);
   if (random_.chance(faults_.no_descriptor_percent))
     return answer(random_.pick({-ENFILE, -EMFILE}));
-  const int slot = find_slot();
+  const int slot = find_slot(0);
   if (slot < 0) return answer(-ENFILE);
   socket->references = 1;
   socket->rx_max = random_.pick<size_t>({300, 4096, 65536});

@@ -44,7 +44,7 @@ class SmallWorld {
   SocketPtr accept(uint32_t& slot) {
     SocketPtr socket = arrive();
     ring::PeerAddress peer;
-    reactor.accept_direct(listener, peer, ring::OpTag::of(ring::Op::kAccept));
+    reactor.accept_direct(listener, 0, peer, ring::OpTag::of(ring::Op::kAccept));
     slot = static_cast<uint32_t>(turn().front().result);
     connections.open_client({.slot = slot, .peer = socket->remote}, now());
     return socket;
