@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages lychgate needs: bash tests/install.sh build|tidy|all
+# Installs the Debian packages lychgate needs: bash tests/install.sh build|tidy|compare|all
 # Owns the package lists. Asks apt only when something is missing, starts no service (a policy-rc.d
 # of its own, put back afterwards) and stops none.
 set -euo pipefail
@@ -9,12 +9,14 @@ build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev libmimalloc-dev
   ccache git python3)
 tidy=(clang clang-tidy)
 tests=(postfix swaks haproxy rbldnsd unbound procps util-linux)
+compare=(gnuplot-nox haproxy postfix rbldnsd iproute2 python3)
 
 case "${1:-all}" in
   build) wanted=("${build[@]}") ;;
   tidy) wanted=("${build[@]}" "${tidy[@]}") ;;
-  all) wanted=("${build[@]}" "${tests[@]}") ;;
-  *) echo "usage: bash tests/install.sh build|tidy|all" >&2; exit 64 ;;
+  compare) wanted=("${compare[@]}") ;;
+  all) wanted=("${build[@]}" "${tests[@]}" "${compare[@]}") ;;
+  *) echo "usage: bash tests/install.sh build|tidy|compare|all" >&2; exit 64 ;;
 esac
 
 missing=()
