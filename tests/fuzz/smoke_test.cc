@@ -1,16 +1,23 @@
-// The fuzz targets fed for some seconds with generated messages, damaged ones and noise. A failure
-// is a failed check or a sanitizer's report; the seed is fixed, so it comes again.
+// The fuzz targets fed for some seconds with generated messages and streams, damaged ones and
+// noise. A failure is a failed check or a sanitizer's report; the seed is fixed, so it comes again.
 
 #include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/dns/wire_messages.h"
+#include "tests/fuzz/targets.h"
 #include "tests/fuzz/wire_fuzz.h"
+#include "tests/sim/random.h"
 
-namespace lychgate::dns {
+namespace lychgate::fuzz {
 namespace {
+
+using namespace std::string_view_literals;
 
 #ifdef NDEBUG
 constexpr int kRounds = 400'000;
@@ -20,32 +27,58 @@ constexpr int kRounds = 30'000;  // unoptimised, or with sanitizers
 
 // Without its question: the target puts its own in.
 std::vector<char> without_question(std::vector<char> message, size_t question_size) {
-  const auto header_end = message.begin() + kHeaderBytes;
+  const auto header_end = message.begin() + dns::kHeaderBytes;
   message.erase(header_end, message.begin() + static_cast<ptrdiff_t>(question_size - 11));
   return message;
 }
 
-void feed(uint8_t choice, const std::vector<char>& message) {
+void feed_wire(uint8_t choice, const std::vector<char>& message) {
   std::vector<uint8_t> input = {choice};
   input.insert(input.end(), message.begin(), message.end());
-  LLVMFuzzerTestOneInput(input.data(), input.size());
+  fuzz_wire(input);
 }
 
 TEST(FuzzSmoke, WireTakesAnyMessage) {
-  MessageSource source(20240601);
+  dns::MessageSource source(20240601);
   sim::Random& random = source.random();
   for (int i = 0; i < kRounds; ++i) {
     const std::vector<char> question = source.question();
     std::vector<char> message = without_question(source.reply(question), question.size());
     for (int copies = 0; copies < 3; ++copies) {
-      feed(static_cast<uint8_t>(random.next() | kMakeReply), message);
+      feed_wire(static_cast<uint8_t>(random.next() | kMakeReply), message);
       source.damage(message);
     }
     std::vector<char> noise(random.between(0, 80));
     for (char& c : noise) c = static_cast<char>(random.next());
-    feed(static_cast<uint8_t>(random.next()), noise);
+    feed_wire(static_cast<uint8_t>(random.next()), noise);
+  }
+}
+
+// Two bytes for the target and some fragments, now and then with a byte changed.
+std::vector<uint8_t> stream_of(sim::Random& random,
+                               std::initializer_list<std::string_view> fragments) {
+  std::string text = {static_cast<char>(random.next()), static_cast<char>(random.next())};
+  for (uint64_t left = random.between(0, 12); left > 0; --left) text += random.pick(fragments);
+  if (random.one_in(4)) text[random.between(0, text.size() - 1)] = static_cast<char>(random.next());
+  return {text.begin(), text.end()};
+}
+
+TEST(FuzzSmoke, LinesAreReadFromAnyStream) {
+  sim::Random random(20240602);
+  for (int i = 0; i < kRounds; ++i) {
+    fuzz_lines(stream_of(random, {"\r\n"sv, "\r\n"sv, "\n"sv, "\r"sv, "\0"sv, "\xff"sv, "EHLO a"sv,
+                                  "x"sv, "."sv, "a line that is longer than most bounds are"sv}));
+  }
+}
+
+TEST(FuzzSmoke, RepliesAreReadFromAnyStream) {
+  sim::Random random(20240603);
+  for (int i = 0; i < kRounds; ++i) {
+    fuzz_replies(stream_of(random, {"250-"sv, "250-8BIT\r\n"sv, "250 ok\r\n"sv, "250\r\n"sv,
+                                    "250-\n"sv, "220 mx"sv, "\r\n"sv, "\r"sv, "\0"sv, "\xc3\xa9"sv,
+                                    "451 no\r\n"sv, "199 "sv, "600-"sv, "25"sv, "very long"sv}));
   }
 }
 
 }  // namespace
-}  // namespace lychgate::dns
+}  // namespace lychgate::fuzz

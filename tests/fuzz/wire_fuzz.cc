@@ -12,10 +12,13 @@
 #include "core/base/check.h"
 #include "dns/wire.h"
 #include "tests/dns/wire_messages.h"
+#include "tests/fuzz/targets.h"
 #include "tests/fuzz/wire_fuzz.h"
 
-namespace lychgate::dns {
+namespace lychgate::fuzz {
 namespace {
+
+using namespace dns;
 
 std::vector<char> chosen_question(uint8_t choice) {
   const auto address =
@@ -90,18 +93,18 @@ void check_zone(std::string_view dotted) {
 }
 
 }  // namespace
-}  // namespace lychgate::dns
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace lychgate::dns;
-  if (size == 0) return 0;
-  const auto* bytes = reinterpret_cast<const char*>(data);
-  check_zone({bytes, size});
-  const std::vector<char> question = chosen_question(data[0]);
-  std::vector<char> message(bytes + 1, bytes + size);
-  if ((data[0] & kMakeReply) != 0) make_reply_to(question, message);
+void fuzz_wire(std::span<const uint8_t> input) {
+  if (input.empty()) return;
+  const uint8_t choice = input[0];
+  const auto* bytes = reinterpret_cast<const char*>(input.data());
+  check_zone({bytes, input.size()});
+  const std::vector<char> question = chosen_question(choice);
+  std::vector<char> message(bytes + 1, bytes + input.size());
+  if ((choice & kMakeReply) != 0) make_reply_to(question, message);
   // A copy of just its size: a byte read behind it is seen.
   const std::vector<char> exact(message.begin(), message.end());
-  check_message(exact, question, (data[0] & kAskText) != 0 ? RecordType::kTxt : RecordType::kA);
-  return 0;
+  check_message(exact, question, (choice & kAskText) != 0 ? RecordType::kTxt : RecordType::kA);
 }
+
+}  // namespace lychgate::fuzz

@@ -1,11 +1,10 @@
-// The fuzz target of DNS messages, for libFuzzer and for the smoke test.
+// How the input of the target of DNS messages begins.
 
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
-namespace lychgate::dns {
+namespace lychgate::fuzz {
 
 // Bits of the input's first byte.
 inline constexpr uint8_t kAskText = 1;
@@ -13,7 +12,4 @@ inline constexpr uint8_t kAskV6 = 2;
 inline constexpr uint8_t kMixCase = 4;
 inline constexpr uint8_t kMakeReply = 8;  // put id and question in; otherwise the bytes as they are
 
-}  // namespace lychgate::dns
-
-// The name is libFuzzer's.
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+}  // namespace lychgate::fuzz
