@@ -32,7 +32,7 @@ struct TagRow {
 const TagRow kTagRows[] = {
     {"nobody waits for it", Op::kIgnored, {0, 0}, 0x0000'0000'0000'0000},
     {"the slot is the lowest 24 bits", Op::kIgnored, {0x123456, 0}, 0x0000'0000'0012'3456},
-    {"the last slot of the largest table", Op::kIgnored, {kSlotsMax - 1, 0}, 0x0000'0000'000f'ffff},
+    {"the last slot of the largest table", Op::kIgnored, {kSlotsMax - 1, 0}, 0x0000'0000'003f'ffff},
     {"the generation is the 32 bits above", Op::kIgnored, {0, 0x89abcdef}, 0x0089'abcd'ef00'0000},
     {"a generation about to wrap", Op::kIgnored, {0, 0xffffffff}, 0x00ff'ffff'ff00'0000},
     {"the operation is the highest byte", Op::kTeaser, {0, 0}, 0x0300'0000'0000'0000},

@@ -160,6 +160,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   out.access = std::move(*access);
 
   out.kernel.slots = random.pick<uint32_t>({64, 64, 128, 600});
+  out.kernel.tables = random.pick<uint32_t>({1, 1, 2, 5});
   out.kernel.buffers = random.pick<uint32_t>({2, 16, kRelayBuffers, kRelayBuffers});
   out.kernel.faults = draw_faults(random);
   out.bulk_relays_max = random.pick<uint32_t>({0, 2, 1000, 1000});

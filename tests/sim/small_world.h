@@ -23,7 +23,7 @@ class SmallWorld {
   explicit SmallWorld(const KernelOptions& options = {}, uint64_t seed = 1)
       : random(seed),
         reactor(agenda, random, options),
-        slots(std::move(*SlotTable::create(options.slots, {1, 2}))),
+        slots(std::move(*SlotTable::create(options.slots * options.tables, {1, 2}))),
         counters(std::move(*SharedCounters::create(2))),
         timers(slots, 0),
         connections(slots, reactor, timers, counters.shards()[0]),
