@@ -22,6 +22,22 @@ enum class Action : uint8_t {
   kDrop,     // 521 and closed at once
 };
 
+// Who keeps a silent client waiting.
+enum class Hold : uint8_t {
+  kGate,    // the gate: teaser, early look, a wait to the millisecond
+  kKernel,  // TCP_DEFER_ACCEPT: a tenth of the memory, no teaser, waits in the kernel's steps
+};
+
+// The longest wait that the kernel keeps (kernel_wait below).
+inline constexpr milliseconds kKernelWaitMax{31000};
+// What the kernel makes of greet.wait: a held client's SYN-ACK is due again after 1, 3, 7, 15 and
+// 31 s, and only then does it look whether the wait is over (Linux, secs_to_retrans).
+constexpr milliseconds kernel_wait(milliseconds wait) {
+  milliseconds step{1000};
+  while (step < wait && step < kKernelWaitMax) step = 2 * step + milliseconds{1000};
+  return step;
+}
+
 enum class HandoffMethod : uint8_t { kPass, kSplice };
 enum class ProxyHeader : uint8_t { kNone, kV1, kV2 };
 enum class LogTarget : uint8_t { kStderr, kFile, kSyslog, kJournal };
@@ -47,6 +63,7 @@ struct Greet {
   std::string banner = "$hostname ESMTP";  // teaser text; empty: no teaser
   milliseconds wait{6000};                 // 0: no wait and no pregreet test
   milliseconds early_look{1000};           // an additional look after this time; 0: none
+  Hold hold = Hold::kGate;                 // kKernel: without banner and early_look
   Action pregreet = Action::kEnforce;
 };
 
@@ -144,5 +161,9 @@ struct Config {
   Control control;
   milliseconds drain{5000};  // how long a stopping gate lets hand-offs and relays finish
 };
+
+inline bool kernel_holds(const Config& config) {
+  return config.greet.hold == Hold::kKernel;
+}
 
 }  // namespace lychgate::config

@@ -112,6 +112,7 @@ struct FieldReader {
   }
 
   void operator()(Action& field) { scalar(field, parse_action); }
+  void operator()(Hold& field) { scalar(field, parse_hold); }
   void operator()(ProxyHeader& field) { scalar(field, parse_proxy_header); }
   void operator()(Endpoint& field) { scalar(field, parse_listen_address); }
   void operator()(std::vector<Backend>& field) { list(field, parse_backend); }
@@ -195,6 +196,7 @@ struct FieldPrinter {
     return field ? fmt::format("{}", *field) : "";
   }
   std::string operator()(Action field) const { return toml_quoted(action_text(field)); }
+  std::string operator()(Hold field) const { return toml_quoted(hold_text(field)); }
   std::string operator()(ProxyHeader field) const { return toml_quoted(proxy_header_text(field)); }
   std::string operator()(const Log& field) const { return toml_quoted(log_target_text(field)); }
   std::string operator()(const Endpoint& field) const { return toml_quoted(endpoint_text(field)); }

@@ -93,6 +93,11 @@ const Key kKeys[] = {
      "An additional look for early talkers after this time, shorter than the wait; 0s: none. "
      "The default gives way to a wait of 1s or less.",
      LYCHGATE_FIELD(greet.early_look)},
+    {"greet.hold", Type::kHold, "", kNoRange, "\"gate\"",
+     "Who keeps silent clients waiting: `\"gate\"`, or `\"kernel\"`, for 1, 3, 7, 15 or 31 s (the "
+     "wait rounded up) and at a tenth of the memory, without banner and early look; see "
+     "[operating.md](operating.md#the-kernels-waiting-room).",
+     LYCHGATE_FIELD(greet.hold)},
     {"greet.pregreet", Type::kAction, "", kNoRange, "\"enforce\"",
      "What happens to a client that speaks before the greeting.", LYCHGATE_FIELD(greet.pregreet)},
 
@@ -239,6 +244,7 @@ constexpr TypeWords kTypeWords[] = {
     {Type::kDuration, "duration", "a duration with its unit such as \"6s\""},
     {Type::kBoolean, "boolean", "true or false"},
     {Type::kAction, "action", "\"ignore\", \"enforce\" or \"drop\""},
+    {Type::kHold, "waiting room", "\"gate\" or \"kernel\""},
     {Type::kProxyHeader, "PROXY header", "\"v2\", \"v1\" or \"none\""},
     {Type::kLogTarget, "log target", "\"stderr\", \"syslog\", \"journal\" or \"file:/path\""},
     {Type::kAddress, "address and port", "an address and port such as \"0.0.0.0:25\""},

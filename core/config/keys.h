@@ -24,6 +24,7 @@ enum class Type : uint8_t {
   kDuration,
   kBoolean,
   kAction,
+  kHold,
   kProxyHeader,
   kLogTarget,
   kAddress,
@@ -53,8 +54,8 @@ template <typename T>
 using FieldOf = T& (*)(Config&, size_t index);
 using Field = std::variant<FieldOf<uint32_t>, FieldOf<int32_t>, FieldOf<std::optional<int32_t>>,
                            FieldOf<milliseconds>, FieldOf<bool>, FieldOf<std::optional<bool>>,
-                           FieldOf<Action>, FieldOf<ProxyHeader>, FieldOf<Log>, FieldOf<Endpoint>,
-                           FieldOf<std::string>, FieldOf<std::vector<Backend>>,
+                           FieldOf<Action>, FieldOf<Hold>, FieldOf<ProxyHeader>, FieldOf<Log>,
+                           FieldOf<Endpoint>, FieldOf<std::string>, FieldOf<std::vector<Backend>>,
                            FieldOf<std::vector<Network>>, FieldOf<std::vector<Endpoint>>,
                            FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>>;
 

@@ -89,8 +89,30 @@ void check_listens(Draft& draft) {
   listens.push_back(standard);
 }
 
+// Nothing is said and nobody looked at while the kernel keeps a client.
+void check_kernel_hold(Draft& draft) {
+  Greet& greet = draft.config.greet;
+  if (greet.wait.count() == 0 || greet.wait > kKernelWaitMax) {
+    complain(draft, given(draft, "greet.wait") ? "greet.wait" : "greet.hold",
+             fmt::format("greet.wait: is {}, expected 1s to {} with greet.hold = \"kernel\"",
+                         duration_text(greet.wait), duration_text(kKernelWaitMax)));
+  }
+  if (given(draft, "greet.early_look") && greet.early_look.count() != 0) {
+    complain(draft, "greet.early_look",
+             "greet.early_look: early talkers come at once with greet.hold = \"kernel\", expected "
+             "\"0s\"");
+  }
+  if (given(draft, "greet.banner") && !greet.banner.empty()) {
+    complain(draft, "greet.banner",
+             "greet.banner: the kernel says nothing with greet.hold = \"kernel\", expected \"\"");
+  }
+  greet.early_look = milliseconds(0);
+  greet.banner.clear();
+}
+
 void check_greet(Draft& draft) {
   Greet& greet = draft.config.greet;
+  if (greet.hold == Hold::kKernel) return check_kernel_hold(draft);
   if (greet.early_look.count() == 0 || greet.early_look < greet.wait) return;
   if (!given(draft, "greet.early_look")) {
     greet.early_look = milliseconds(0);

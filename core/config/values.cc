@@ -30,6 +30,7 @@ struct Word {
 };
 constexpr std::array<Word<Action>, 3> kActions = {
     {{"ignore", Action::kIgnore}, {"enforce", Action::kEnforce}, {"drop", Action::kDrop}}};
+constexpr std::array<Word<Hold>, 2> kHolds = {{{"gate", Hold::kGate}, {"kernel", Hold::kKernel}}};
 constexpr std::array<Word<ProxyHeader>, 3> kProxyHeaders = {
     {{"v2", ProxyHeader::kV2}, {"v1", ProxyHeader::kV1}, {"none", ProxyHeader::kNone}}};
 constexpr std::array<Word<LogTarget>, 3> kLogTargets = {{{"stderr", LogTarget::kStderr},
@@ -122,6 +123,16 @@ Parsed<Action> parse_action(std::string_view text) {
 
 std::string_view action_text(Action action) {
   return word_for(kActions, action);
+}
+
+Parsed<Hold> parse_hold(std::string_view text) {
+  const auto word = find_word(kHolds, text);
+  if (word == kHolds.end()) return wrong("expected \"gate\" or \"kernel\"");
+  return word->value;
+}
+
+std::string_view hold_text(Hold hold) {
+  return word_for(kHolds, hold);
 }
 
 Parsed<ProxyHeader> parse_proxy_header(std::string_view text) {

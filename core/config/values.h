@@ -28,6 +28,10 @@ std::string duration_text(milliseconds span);
 Parsed<Action> parse_action(std::string_view text);
 std::string_view action_text(Action action);
 
+// "gate" or "kernel".
+Parsed<Hold> parse_hold(std::string_view text);
+std::string_view hold_text(Hold hold);
+
 // "v2", "v1" or "none".
 Parsed<ProxyHeader> parse_proxy_header(std::string_view text);
 std::string_view proxy_header_text(ProxyHeader header);

@@ -64,7 +64,7 @@ TEST(Reader, ValuesOutsideTheirRangeNameIt) {
        "a:1:10: shards: is 65, expected 0 to 64 processes\n"},
       {"an integer below zero",
        {"[limits]\nheld = -1"},
-       "a:2:8: limits.held: is -1, expected 0 to 67108864 clients\n"},
+       "a:2:8: limits.held: is -1, expected 0 to 268435456 clients\n"},
       {"a duration too long",
        {"[greet]\nwait = \"2m\""},
        "a:2:8: greet.wait: is 2m, expected 0s to 1m\n"},
@@ -234,7 +234,7 @@ TEST(Reader, AllErrorsOfAllFilesAreToldInOrder) {
       {"what may stand in a file that cannot be parsed is not said to be missing",
        {"[[route]]\npool = \"p\"\nwhen.listener = \"l\"\n[limits]\nheld = -1",
         "[[pool]]\nname = \"p\nbackends = [\"pass:/a\"]"},
-       "a:5:8: limits.held: is -1, expected 0 to 67108864 clients\n"
+       "a:5:8: limits.held: is -1, expected 0 to 268435456 clients\n"
        "b:2:10: not valid TOML: Error while parsing string: unescaped control characters other "
        "than "
        "TAB (U+0009) are explicitly prohibited\n"},

@@ -96,6 +96,17 @@ TEST(Rules, EachMistakeIsToldOnceAtItsPlace) {
       {"a look later than the default wait", "greet.early_look = \"7s\"",
        "a:1:20: greet.early_look: is 7s, expected less than greet.wait (6s)\n"},
       {"a look without a wait does not matter", "greet = {wait = \"0s\", early_look = \"2s\"}", ""},
+      {"the kernel cannot keep a client for no time", "greet = {hold = \"kernel\", wait = \"0s\"}",
+       "a:1:34: greet.wait: is 0s, expected 1s to 31s with greet.hold = \"kernel\"\n"},
+      {"nor for longer than its steps reach", "greet = {hold = \"kernel\", wait = \"32s\"}",
+       "a:1:34: greet.wait: is 32s, expected 1s to 31s with greet.hold = \"kernel\"\n"},
+      {"nor does it look or speak meanwhile",
+       "greet = {hold = \"kernel\", banner = \"x\", early_look = \"1s\"}",
+       "a:1:36: greet.banner: the kernel says nothing with greet.hold = \"kernel\", expected \"\"\n"
+       "a:1:54: greet.early_look: early talkers come at once with greet.hold = \"kernel\", "
+       "expected \"0s\"\n"},
+      {"what does nothing may be said",
+       "greet = {hold = \"kernel\", wait = \"31s\", banner = \"\", early_look = \"0s\"}", ""},
   };
   for (const Row& row : rows) EXPECT_EQ(errors_of({row.text}), row.want) << row.what;
 }
@@ -192,6 +203,26 @@ TEST(Rules, TheDefaultLookGivesWayToAShortWait) {
     const auto loaded = parse_texts({row.text});
     ASSERT_TRUE(loaded) << row.what;
     EXPECT_EQ(loaded->config->greet.early_look.count(), row.want) << row.what;
+  }
+}
+
+TEST(Rules, TheKernelHoldsWithoutTeaserAndEarlyLook) {
+  const auto loaded = parse_texts({"greet.hold = \"kernel\""});
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->config->greet.hold, Hold::kKernel);
+  EXPECT_EQ(loaded->config->greet.banner, "");
+  EXPECT_EQ(loaded->config->greet.early_look, milliseconds(0));
+}
+
+TEST(Rules, TheKernelRoundsAWaitUp) {
+  struct Row {
+    int64_t asked;  // ms
+    int64_t want;
+  };
+  const Row rows[] = {{1, 1000},     {1000, 1000},   {1001, 3000},   {3000, 3000},  {6000, 7000},
+                      {7001, 15000}, {15000, 15000}, {15001, 31000}, {31000, 31000}};
+  for (const Row& row : rows) {
+    EXPECT_EQ(kernel_wait(milliseconds(row.asked)), milliseconds(row.want)) << row.asked;
   }
 }
 
