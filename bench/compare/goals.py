@@ -51,7 +51,7 @@ def judge(goal, results):
     for run in runs_of(results):
         try:
             values.append(goal.per_run(run))
-        except (KeyError, TypeError, ZeroDivisionError):
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
             continue  # a row failed in this run, or had no such figure
     return Judged(goal, values)
 
@@ -131,6 +131,8 @@ def _user_bound_mb(count):
 
 def _spread(run, measure, rows):
     values = [run[row][measure] for row in rows]
+    if min(values) <= 0:
+        raise ValueError("too few clients to tell their memory from noise")
     return max(values) / min(values)
 
 

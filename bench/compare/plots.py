@@ -9,6 +9,8 @@ import os
 import statistics
 import subprocess
 
+from tables import number as number_text
+
 _SHAPES = (7, 4, 9, 12, 5, 6, 8, 13, 2)  # gnuplot's pointtypes, neighbours unlike each other
 _SIZE = {"svg": "svg size 820,440 font 'sans,13' background 'white'",
          "png": "png size 820,440"}
@@ -40,18 +42,27 @@ def _in_order(names):
 
 
 def _beside_each_other(spans):
-    """Servers along the axis, a shape for each setting, next to one another."""
+    """Servers along the axis, a shape for each setting, next to one another, medians written."""
     servers = _in_order(server for server, _ in spans)
     settings = _in_order(setting for _, setting in spans)
     tics = ", ".join(f'"{server}" {place}' for place, server in enumerate(servers))
     lines = [f"set xtics ({tics})", f"set xrange [-0.6:{len(servers) - 0.4}]"]
     series = []
     for number, setting in enumerate(settings):
-        shift = (number - (len(settings) - 1) / 2) * min(0.16, 0.7 / len(settings))
-        rows = [(place + shift, *spans[server, setting])
-                for place, server in enumerate(servers) if (server, setting) in spans]
+        rows = [(_place(spans, servers, server, setting), *spans[server, setting])
+                for server in servers if (server, setting) in spans]
+        lines += [f"set label '{number_text(median)}' at {place:g},{median:g} left offset 0.7,0 "
+                  "font ',10'" for place, _, median, _ in rows]
         series.append((setting, rows, f"with yerrorbars pt {_SHAPES[number % len(_SHAPES)]}"))
     return lines, series
+
+
+def _place(spans, servers, server, setting):
+    """Each server's own settings, evenly around its name."""
+    own = [other for who, other in spans if who == server]
+    most = max(sum(who == one for who, _ in spans) for one in servers)
+    shift = (own.index(setting) - (len(own) - 1) / 2) * 0.8 / most
+    return servers.index(server) + shift
 
 
 def _over_count(spans):
@@ -78,15 +89,15 @@ def script(plot, title, results, path, kind="svg"):
         return None
     lines, series = (_over_count if plot.over_count else _beside_each_other)(spans)
     head = [f"set terminal {_SIZE[kind]}", f"set output '{path}'", f"set title '{title}'",
-            f"set ylabel '{plot.axis}'", "set logscale y", "set grid y dt 3", "set border 3",
-            "set tics nomirror", "set key outside right top", "set bars 0.6",
-            "set pointsize 0.9"]
+            f"set ylabel '{plot.axis}'", "set logscale y", "set format y '%g'",
+            "set grid y dt 3", "set border 3", "set tics nomirror",
+            "set key outside bottom center horizontal", "set bars 0.6", "set pointsize 0.9"]
     blocks, drawn = [], []
     for number, (label, rows, style) in enumerate(series):
         blocks += [f"$series{number} << END",
                    *(f"{x:g} {median:g} {least:g} {most:g}" for x, least, median, most in rows),
                    "END"]
-        drawn.append(f"$series{number} using 1:2:3:4 {style} lw 1.3 lc 'black' title '{label}'")
+        drawn.append(f"$series{number} using 1:2:3:4 {style} lw 1.3 lc 'black' title '{label or ' '}'")
     return "\n".join([*blocks, *head, *lines, "plot " + ", \\\n  ".join(drawn), ""])
 
 
@@ -95,7 +106,7 @@ def draw(work, results, folder, kind="svg"):
     made = []
     for plot in work.plots:
         path = os.path.join(folder, f"{plot.name}.{kind}")
-        program = script(plot, f"{work.title}: {plot.axis}", results, path, kind)
+        program = script(plot, work.title, results, path, kind)
         if program is None:
             continue
         done = subprocess.run(["gnuplot"], input=program, text=True, capture_output=True,

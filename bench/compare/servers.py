@@ -130,7 +130,7 @@ class Floor(Server):
     def __init__(self, door):
         words = [FLOOR, "--mode", door.mode, "--backlog", str(door.backlog)]
         if not door.banner:
-            words.append("--banner=")
+            words += ["--banner", ""]
         self._program = _Program(SERVER_CORE, *words)
         self.port = self._program.port
         self.stop = self._program.stop

@@ -144,7 +144,7 @@ def preferred_rows(scale):
 
 def mail_rows(scale):
     del scale
-    for server, handoff in (("direct", ""), ("lychgate", "pass"), ("lychgate", "splice"),
+    for server, handoff in (("direct", "straight"), ("lychgate", "pass"), ("lychgate", "splice"),
                             ("postscreen", "pass"), ("HAProxy", "relay")):
         yield Row(server, handoff, functools.partial(measuring.mail, name=server, handoff=handoff))
 
