@@ -137,6 +137,7 @@ struct Socket {
   bool connecting = false;
   std::optional<int> connected{};
   int references = 0;  // descriptors and parcels
+  int slots = 0;       // of these, direct descriptors: two while it moves
   int claims = 0;      // parcels that somebody may still serve, or serves
   std::deque<Parcel> parcels{};
   std::vector<RequestPtr> armed{};

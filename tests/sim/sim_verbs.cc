@@ -211,7 +211,7 @@ SimReactor::Answer SimReactor::do_accept(Request& request) {
   }
   table_[static_cast<size_t>(slot)] = socket;
   ++slots_open_;
-  socket->references = 1;
+  socket->references = socket->slots = 1;
   const SocketAddress from = SocketAddress::from(socket->remote);
   std::memcpy(&request.peer->any, &from.any, from.length);
   request.peer->length = from.length;
@@ -227,6 +227,7 @@ SimReactor::Answer SimReactor::do_move(Request& request) {
   table_[static_cast<size_t>(slot)] = request.file;
   ++slots_open_;
   ++request.file->references;
+  ++request.file->slots;
   return answer(slot);
 }
 
@@ -251,7 +252,7 @@ SimReactor::Answer SimReactor::do_open_socket(Request& request) {
     return answer(random_.pick({-ENFILE, -EMFILE}));
   const int slot = find_slot(0);
   if (slot < 0) return answer(-ENFILE);
-  socket->references = 1;
+  socket->references = socket->slots = 1;
   socket->rx_max = random_.pick<size_t>({300, 4096, 65536});
   socket->tx_max = random_.pick<size_t>({300, 4096, 65536});
   table_[static_cast<size_t>(slot)] = std::move(socket);
@@ -362,12 +363,13 @@ SimReactor::Answer SimReactor::do_shutdown(Request& request) {
 SimReactor::Answer SimReactor::do_close(Request& request) {
   const SocketPtr socket = std::exchange(table_[request.slot], nullptr);
   --slots_open_;
-  if (!socket->armed.empty()) {
+  const auto left = std::erase_if(
+      socket->armed, [&](const RequestPtr& armed) { return armed->slot == request.slot; });
+  if (left > 0) {
     violation(fmt::format("slot {} is closed with {} requests in flight: the peer sees nothing",
-                          request.slot, socket->armed.size()));
-    socket->armed.clear();
+                          request.slot, left));
   }
-  if (socket->far != nullptr) socket->far->let_go();
+  if (--socket->slots == 0 && socket->far != nullptr) socket->far->let_go();
   drop_reference(*socket);
   return answer(0);
 }
