@@ -61,27 +61,24 @@ def _ratio(what, bound, measure, above, below, at_most=True):
     return Goal(what, bound, at_most, lambda run: run[above][measure] / run[below][measure])
 
 
-def _screening(setting, floor_bound):
-    ours, floor = ("lychgate", setting), ("floor", setting)
-    return _ratio(f"CPU, lychgate / floor, {setting}", floor_bound, "cpu_us", ours, floor)
+def _to_floor(settings, bound):
+    return [_ratio(f"CPU, lychgate / floor, {one}", bound, "cpu_us", ("lychgate", one),
+                   ("floor", one)) for one in settings]
 
 
-def burst(hang_up, early):
-    found = []
-    for setting in (hang_up, early):
-        ours, theirs = ("lychgate", setting), ("postscreen", setting)
-        found += [
-            _screening(setting, 1.5),
-            _ratio(f"CPU, postscreen / lychgate, {setting}", 15, "cpu_us", theirs, ours, False),
-            _ratio(f"first byte p50, postscreen / lychgate, {setting}", 50, "first_byte_p50_ms",
-                   theirs, ours, False),
-            _ratio(f"first byte p99, postscreen / lychgate, {setting}", 50, "first_byte_p99_ms",
-                   theirs, ours, False)]
+def burst(with_floor, with_postscreen):
+    found = _to_floor(with_floor, 1.5)
+    for one in with_postscreen:
+        for measure, word, bound in (("cpu_us", "CPU", 15),
+                                     ("first_byte_p50_ms", "first byte p50", 50),
+                                     ("first_byte_p99_ms", "first byte p99", 50)):
+            found.append(_ratio(f"{word}, postscreen / lychgate, {one}", bound, measure,
+                                ("postscreen", one), ("lychgate", one), False))
     return found
 
 
-def calm(hang_up, early):
-    return [_screening(setting, 1.3) for setting in (hang_up, early)]
+def calm(settings):
+    return _to_floor(settings, 1.3)
 
 
 def lists(scale, setting):

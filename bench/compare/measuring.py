@@ -82,7 +82,9 @@ def screened(bench, name, profile, clients, sample=False, door=None, **wanted):
     return {"cpu_us": spent / said["connected"] * 1e6,
             "first_byte_p50_ms": _latency(said, "first_byte", "p50"),
             "first_byte_p99_ms": _latency(said, "first_byte", "p99"),
-            "rate": said["rate_achieved"], "unserved": clients - said["connected"], **most}
+            "rate": said["rate_achieved"],
+            # HAProxy says nothing to those it screens.
+            "unserved": clients - (said["first_bytes"] or said["connected"]), **most}
 
 
 def _note_most(most, server):
