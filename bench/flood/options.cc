@@ -37,8 +37,8 @@ std::string object_to_mail_word(const std::string& text) {
   return "expected at most 254 printable ASCII characters without spaces and angle brackets";
 }
 
-std::string object_to_mail_host(const std::string& text) {
-  return text.empty() ? "expected a host name" : object_to_mail_word(text);
+std::string object_to_needed_word(const std::string& text) {
+  return text.empty() ? "must not be empty" : object_to_mail_word(text);
 }
 
 template <typename Number>
@@ -121,10 +121,10 @@ void add_manners(CLI::App& app, Options& options) {
             ->check(object_to_mail_word)
             ->type_name("ADDRESS"));
   group(app.add_option("--to", said.rcpt_to, "recipient (default postmaster@localhost)")
-            ->check(object_to_mail_host)
+            ->check(object_to_needed_word)
             ->type_name("ADDRESS"));
   group(app.add_option("--ehlo,--helo", said.ehlo, "name given with EHLO (default flood.example)")
-            ->check(object_to_mail_host)
+            ->check(object_to_needed_word)
             ->type_name("NAME"));
 }
 
@@ -132,7 +132,7 @@ void add_machine(CLI::App& app, Options& options) {
   const auto group = [](CLI::Option* option) { option->group("Machine"); };
   Plan& said = options.said;
   group(add_number(app, "--per-ring", said.per_ring,
-                   "sockets of each ring (default: the descriptor limit)", 1U << 20));
+                   "sockets of each ring (default 20000, or the descriptor limit)", 1U << 20));
   group(app.add_option("--cpu", said.cpu, "run on this core alone")
             ->check(CLI::Range(0U, 65535U).description(""))
             ->type_name("N"));

@@ -21,6 +21,8 @@ constexpr uint64_t kReceiveBytes = 852;
 constexpr uint64_t kOwnDescriptors = 32;
 // The largest table of one ring (Linux 6.18, io_uring/rsrc.h).
 constexpr uint64_t kRingSlotsMax = 1U << 20;
+// What a ring has when nothing else is said (ring_set.cc).
+constexpr uint64_t kSlotsPerRing = 20000;
 // The search for a free port grows with those taken: 17 us a connect at 4,000, 238 us at 18,000.
 constexpr uint64_t kEasyPorts = 4000;
 
@@ -61,8 +63,8 @@ uint64_t address_pairs(const Plan& plan) {
 }
 
 uint64_t slots_of_a_ring(const Machine& machine, const Plan& plan) {
-  const uint64_t least = std::min(machine.descriptors, kRingSlotsMax);
-  return std::max<uint64_t>(plan.per_ring > 0 ? plan.per_ring : least, 1);
+  if (plan.per_ring > 0) return plan.per_ring;
+  return machine.descriptors == 0 ? kSlotsPerRing : std::min(machine.descriptors, kSlotsPerRing);
 }
 
 uint64_t rings_possible(const Machine& machine) {

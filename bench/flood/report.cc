@@ -50,13 +50,13 @@ std::vector<std::string> endings(const Counts& counts) {
 
 std::string counts_row(const std::string& name, const Counts& counts) {
   return listed(
-      fmt::format("{:<12}{:>13}{:>13}{:>13}{:>13}   ", name, grouped(counts.started),
+      fmt::format("{:<11}{:>12}{:>12}{:>12}{:>12}   ", name, grouped(counts.started),
                   grouped(counts.connected), grouped(counts.greeted), grouped(counts.delivered)),
       endings(counts));
 }
 
 std::string counts_table(const Outcome& outcome, const Ink& ink) {
-  std::string out = heading(fmt::format("{:<12}{:>13}{:>13}{:>13}{:>13}   {}", "clients", "started",
+  std::string out = heading(fmt::format("{:<11}{:>12}{:>12}{:>12}{:>12}   {}", "clients", "started",
                                         "connected", "greeted", "delivered", "ended as"),
                             ink);
   const auto profiles = profiles_of(outcome.plan);
@@ -69,7 +69,7 @@ std::string counts_table(const Outcome& outcome, const Ink& ink) {
 }
 
 std::string latency_row(const std::string& name, const char* profile, const Histogram& histogram) {
-  return fmt::format("{:<12}{:<12}{:>13}{:>11}{:>11}{:>11}{:>11}{:>11}\n", name, profile,
+  return fmt::format("{:<12}{:<12}{:>12}{:>11}{:>11}{:>11}{:>11}{:>11}\n", name, profile,
                      grouped(histogram.count()), span_text(histogram.quantile(0.5)),
                      span_text(histogram.quantile(0.9)), span_text(histogram.quantile(0.99)),
                      span_text(histogram.quantile(0.999)), span_text(histogram.most()));
@@ -98,7 +98,7 @@ std::string latency_table(const Outcome& outcome, const Ink& ink) {
     }
   }
   if (rows.empty()) return "";
-  return heading(fmt::format("{:<12}{:<12}{:>13}{:>11}{:>11}{:>11}{:>11}{:>11}", "time until", "",
+  return heading(fmt::format("{:<12}{:<12}{:>12}{:>11}{:>11}{:>11}{:>11}{:>11}", "time until", "",
                              "clients", "p50", "p90", "p99", "p99.9", "max"),
                  ink) +
          rows;
