@@ -1,8 +1,9 @@
-// Micro-benchmarks of what happens for every client: access list, verdict, per-address counts and
-// one log line. Keys are random, so that lookups miss the caches as those of strangers do.
+// Micro-benchmarks of what is decided for every client: access list, verdict and route. Keys are
+// random, so that lookups miss the caches as those of strangers do.
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -13,7 +14,6 @@
 #include "core/admission/access_list.h"
 #include "core/admission/routes.h"
 #include "core/admission/verdict.h"
-#include "core/base/log_line.h"
 #include "core/base/slots.h"
 
 namespace lychgate {
@@ -75,55 +75,67 @@ void BM_AccessLookup(benchmark::State& state, Family family) {
 BENCHMARK_CAPTURE(BM_AccessLookup, v4_million, Family::kV4);
 BENCHMARK_CAPTURE(BM_AccessLookup, v6_million, Family::kV6);
 
-void BM_Judge(benchmark::State& state) {
+void BM_Judge(benchmark::State& state, int evidence) {
   const config::Config config;
-  uint16_t evidence = 0;
+  admission::Facts facts{static_cast<uint16_t>(evidence)};
   for ([[maybe_unused]] auto _ : state) {
-    evidence = static_cast<uint16_t>((evidence + 1) & (kSpokeEarly | kWaited | kDenylisted));
-    benchmark::DoNotOptimize(admission::judge({evidence}, config));
+    benchmark::DoNotOptimize(facts);
+    benchmark::DoNotOptimize(admission::judge(facts, config));
   }
 }
-BENCHMARK(BM_Judge);
+BENCHMARK_CAPTURE(BM_Judge, clean, kWaited);
+BENCHMARK_CAPTURE(BM_Judge, address_full, kAddressFull);
+BENCHMARK_CAPTURE(BM_Judge, hung_up, kHungUp);
+BENCHMARK_CAPTURE(BM_Judge, allowlisted, kAllowlisted);
+BENCHMARK_CAPTURE(BM_Judge, spoke_early, kSpokeEarly);
+BENCHMARK_CAPTURE(BM_Judge, lists_failed, kListsFailed | kWaited);
+BENCHMARK_CAPTURE(BM_Judge, fails_every_test, kDenylisted | kSpokeEarly | kListsFailed);
 
-void BM_ChooseRoute(benchmark::State& state) {
+// Clients of every kind in random order, as they come: the branches cannot be foretold.
+void BM_JudgeMixed(benchmark::State& state) {
+  const config::Config config;
+  constexpr int kKinds[] = {kWaited,      kSpokeEarly,  kHungUp,     kWaited | kListsFailed,
+                            kAllowlisted, kAddressFull, kDenylisted, kWaited | kListsAllow};
+  std::mt19937_64 random(3);
+  std::vector<admission::Facts> clients(kProbes);
+  for (auto& facts : clients) {
+    facts.evidence = static_cast<uint16_t>(kKinds[random() % std::size(kKinds)]);
+  }
+  size_t i = 0;
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(admission::judge(clients[++i % kProbes], config));
+}
+BENCHMARK(BM_JudgeMixed);
+
+// Eight routes, each for one network but the last, which is for all.
+config::Config eight_routes() {
   config::Config config;
   config.routes.resize(8);
   for (size_t i = 0; i + 1 < config.routes.size(); ++i) {
     config.routes[i].when.networks = {{IpAddress::from_v4(static_cast<uint32_t>(i) << 24), 104}};
   }
-  const admission::RouteFacts stranger{.address = IpAddress::from_v4(0xc0000201)};
-  for ([[maybe_unused]] auto _ : state)
+  return config;
+}
+
+// The friendly and the hostile pool: allowlisted, a good score, everybody else.
+config::Config three_routes() {
+  config::Config config;
+  config.routes.resize(3);
+  config.routes[0].when.allowlisted = true;
+  config.routes[1].when.max_score = -2;
+  return config;
+}
+
+// A stranger, who takes the last route.
+void BM_ChooseRoute(benchmark::State& state, const config::Config& config) {
+  admission::RouteFacts stranger{.address = IpAddress::from_v4(0xc0000201)};
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(stranger);
     benchmark::DoNotOptimize(admission::choose_route(stranger, config));
-}
-BENCHMARK(BM_ChooseRoute);
-
-// One client comes and one goes, at the given number of clients of distinct addresses.
-void BM_AddressAddDrop(benchmark::State& state) {
-  const auto held = static_cast<uint32_t>(state.range(0));
-  auto table = SlotTable::create(held * 2, SipKey{1, 2});
-  if (!table) return state.SkipWithError("no memory for the slots");
-  for (uint32_t i = 0; i < held; ++i) table->address_add(IpAddress::from_v4(i * 2654435761U));
-  uint32_t first = 0;
-  for ([[maybe_unused]] auto _ : state) {
-    table->address_add(IpAddress::from_v4((first + held) * 2654435761U));
-    table->address_drop(IpAddress::from_v4(first++ * 2654435761U));
   }
 }
-BENCHMARK(BM_AddressAddDrop)->Arg(1 << 10)->Arg(1 << 15)->Arg(1 << 19);
-
-void BM_LogLine(benchmark::State& state) {
-  const IpAddress address = IpAddress::from_v4(0xcb007105);
-  for ([[maybe_unused]] auto _ : state) {
-    LogLine line;
-    line.add("PREGREET {} after ", 17)
-        .seconds(milliseconds(210))
-        .add(" from ")
-        .client(address, 1044);
-    line.add(": ").escaped("HELO win-box01\r\n");
-    benchmark::DoNotOptimize(line.text().data());
-  }
-}
-BENCHMARK(BM_LogLine);
+BENCHMARK_CAPTURE(BM_ChooseRoute, three_by_class, three_routes());
+BENCHMARK_CAPTURE(BM_ChooseRoute, eight_by_network, eight_routes());
 
 }  // namespace
 }  // namespace lychgate
