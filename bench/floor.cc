@@ -168,9 +168,7 @@ void read_command_line(int argc, char** argv, Plan& plan) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+[[noreturn]] void run(int argc, char** argv) {
   Plan plan;
   read_command_line(argc, argv, plan);
   if (plan.cpu) pin_to(*plan.cpu);
@@ -192,4 +190,11 @@ int main(int argc, char** argv) {
   }
   // The threads are not waited for: the kernel closes what they hold.
   _exit(EXIT_SUCCESS);
+}
+
+}  // namespace
+
+// NOLINTNEXTLINE(bugprone-exception-escape): out of memory or a wrong option table may end it.
+int main(int argc, char** argv) {
+  run(argc, argv);
 }

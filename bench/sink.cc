@@ -256,9 +256,7 @@ void pin_to(unsigned cpu) {
   if (sched_setaffinity(0, sizeof(set), &set) != 0) give_up("--cpu");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   uint16_t port = 0;
   std::string pass;
   std::optional<unsigned> cpu;
@@ -274,4 +272,12 @@ int main(int argc, char** argv) {
   std::printf("port %u\n", port);
   std::fflush(stdout);
   sink.run();
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+// NOLINTNEXTLINE(bugprone-exception-escape): out of memory or a wrong option table may end it.
+int main(int argc, char** argv) {
+  return run(argc, argv);
 }

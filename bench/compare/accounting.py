@@ -1,4 +1,4 @@
-"""What servers cost: CPU of whole processes, user memory, kernel objects. Reads /proc, owns nothing.
+"""What servers cost: CPU of whole processes, user memory, kernel objects. Only reads /proc.
 
 Kernel memory is counted in objects of the slab caches that connections live in, each at its share
 of its slab, so it holds what slabs waste at their ends and not what other programs happen to free.

@@ -103,7 +103,7 @@ def keep(results, path):
 
 
 def write_up(chosen, scale, work, results, machine):
-    """Plots, figures and the section of one work; at once, so that a later failure loses nothing."""
+    """Plots, figures and the section of one work; at once, so a later failure loses nothing."""
     folder = os.path.join(chosen.out, "plots")
     os.makedirs(folder, exist_ok=True)
     keep(results, os.path.join(folder, f"{work.name}.json"))

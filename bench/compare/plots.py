@@ -97,7 +97,7 @@ def script(plot, title, results, path, kind="svg"):
         blocks += [f"$series{number} << END",
                    *(f"{x:g} {median:g} {least:g} {most:g}" for x, least, median, most in rows),
                    "END"]
-        drawn.append(f"$series{number} using 1:2:3:4 {style} lw 1.3 lc 'black' title '{label or ' '}'")
+        drawn.append(f"$series{number} using 1:2:3:4 {style} lw 1.3 lc 'black' title '{label}'")
     return "\n".join([*blocks, *head, *lines, "plot " + ", \\\n  ".join(drawn), ""])
 
 

@@ -166,8 +166,8 @@ WORKS = (
          (Plot("burst-cpu", "cpu_us", "CPU of the server, us a client"),
           Plot("burst-first-byte", "first_byte_p50_ms", "first byte, median, ms"))),
     Work("calm", "A calm hour",
-         "The first two of these lives, {calm:,} clients, arriving at {calm_rate:,} a second (open loop, latency "
-         "from the intended start): now each wakes the core, the floor's too.",
+         "The first two of these lives, {calm:,} clients, arriving at {calm_rate:,} a second (open "
+         "loop, latency from the intended start): now each wakes the core, the floor's too.",
          (CPU, *FIRST, SERVED), calm_rows,
          lambda scale: goals.calm((HANG_UP, EARLY)),
          (Plot("calm-cpu", "cpu_us", "CPU of the server, us a client"),)),

@@ -1,4 +1,4 @@
-"""The comparison with postscreen, HAProxy and the floor: small, for its table, pictures and manners.
+"""The comparison with postscreen, HAProxy and the floor: its table, its pictures, its manners.
 
 No figure is judged here; they mean something only with thousands of clients on an idle machine.
 """
