@@ -72,8 +72,18 @@ Actions on_connected(Client& client, const Scene& scene) {
 
 // How a client that holds or looks ends when `what` is what its last read gave.
 Actions end_of_silence(const Client& client, Ending what) {
-  if (client.is(kRefused)) return end(Ending::kRefused);
-  return end(what == Ending::kDone && client.is(kWasReset) ? Ending::kReset : what);
+  return end(client.is(kRefused) ? Ending::kRefused : what);
+}
+
+Actions on_not_connected(int error, const Scene& scene) {
+  if (error == ECONNRESET) {
+    // A SYN is answered or refused (ECONNREFUSED); this one was answered, and reset after that.
+    ++counts(scene).connected;
+    return end(Ending::kReset);
+  }
+  // Cancelled: by the client's own time limit, since a run that is over asks no more.
+  ++scene.tally.connect_errors[error == ECANCELED ? ETIMEDOUT : error];
+  return end(Ending::kUnconnected);
 }
 
 Actions on_talk(Client& client, Talk& talk, std::string_view bytes, const Scene& scene) {
@@ -163,6 +173,8 @@ Actions on_time_up(Client& client, Talk* talk, const Scene& scene) {
 }
 
 Actions on_end(const Client& client, const Talk* talk, Ending what) {
+  // The send that failed has taken the socket's error with it: the read after it sees an end.
+  if (client.is(kWasReset)) what = Ending::kReset;
   if (client.phase == Phase::kTalking) return end(talk->ended_by(what));
   return end_of_silence(client, what);
 }
@@ -178,9 +190,7 @@ Actions step(Client& client, Talk* talk, const Event& event, const Scene& scene)
     case Event::Kind::kConnected:
       return on_connected(client, scene);
     case Event::Kind::kNotConnected:
-      // Cancelled: by its own time limit, since a run that is over asks no more.
-      ++scene.tally.connect_errors[event.error == ECANCELED ? ETIMEDOUT : event.error];
-      return end(Ending::kUnconnected);
+      return on_not_connected(event.error, scene);
     case Event::Kind::kNotStarted:
       ++scene.tally.connect_errors[event.error];
       return end(Ending::kUnstarted);
@@ -196,7 +206,8 @@ Actions step(Client& client, Talk* talk, const Event& event, const Scene& scene)
       counts(scene).bytes_out += event.count;
       return {};
     case Event::Kind::kNotSent:
-      client.traits |= kWasReset;
+      // EPIPE: the server had closed before, and only then answered with a reset.
+      if (event.error == ECONNRESET) client.traits |= kWasReset;
       // Whoever talks has a receive in the kernel, which tells the rest.
       return client.phase == Phase::kHolding ? look(client) : Actions{};
     case Event::Kind::kTimeUp:

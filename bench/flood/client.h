@@ -34,7 +34,7 @@ enum Trait : uint8_t {
   kHeard = 1,     // a byte has come
   kRefused = 2,   // a 4xx or 5xx was among what came
   kGreeted = 4,   // a final 220 was
-  kWasReset = 8,  // sending failed
+  kWasReset = 8,  // a send met the server's reset
   kAbrupt = 16,   // to be reset, not closed
 };
 
@@ -71,7 +71,7 @@ struct Event {
     kReset,         // the server reset
     kNothing,       // a look found nothing
     kSent,          // count
-    kNotSent,
+    kNotSent,       // error
     kTimeUp,
     kStop,
   };

@@ -141,6 +141,7 @@ Engine::State::State(const Plan& what, Tally& counts, std::unique_ptr<RingSet> m
     entries.push_back(std::move(entry));
     weights += manners.weight;
   }
+  LYCH_CHECK(weights > 0);
   // The lowest first, so that a small flood touches few rings.
   for (size_t i = clients.size(); i-- > 0;) {
     clients[i].next = free_first;
@@ -235,8 +236,8 @@ void Engine::State::start(Instant intended) {
 Event Engine::State::outcome_of_connect(Client& client, int error) {
   const int before = std::exchange(client.steps, uint16_t{0});
   if (before != 0) return {.kind = Event::Kind::kNotStarted, .error = before};
+  if (error == 0 || error == ECONNRESET) failures_in_a_row = 0;
   if (error != 0) return {.kind = Event::Kind::kNotConnected, .error = error};
-  failures_in_a_row = 0;
   return {.kind = Event::Kind::kConnected};
 }
 
@@ -408,8 +409,11 @@ bool Engine::State::over() const {
 
 // When something is to be done that no completion tells of.
 Instant Engine::State::next_event() const {
-  Instant out = *begin + plan.duration;
-  if (now >= out) out = std::max(now, out + plan.grace);
+  Instant out = Instant::max();
+  if (!stopping) {
+    out = *begin + plan.duration;
+    if (now >= out) out += plan.grace;
+  }
   if (may_start()) {
     if (plan.schedule.arrivals == Arrivals::kOpen) {
       if (const auto due = arrivals.due()) out = std::min(out, *begin + *due);

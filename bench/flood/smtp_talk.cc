@@ -64,7 +64,7 @@ void Talk::begin(Profile profile, uint64_t sequence) {
   sequence_ = sequence;
   profile_ = profile;
   due_ = Due::kGreeting;
-  size_ = refused_ = quit_ = false;
+  size_ = refused_ = delivered_ = false;
 }
 
 Move Talk::hear(std::string_view bytes, const Script& script, ReplyCounts& replies) {
@@ -92,8 +92,8 @@ Move Talk::hear(std::string_view bytes, const Script& script, ReplyCounts& repli
 
 Ending Talk::ended_by(Ending what) const {
   if (profile_ == Profile::kLegit) return what;
-  if (refused_) return Ending::kRefused;
-  return quit_ ? Ending::kDone : what;
+  if (delivered_) return Ending::kDone;
+  return refused_ ? Ending::kRefused : what;
 }
 
 void Talk::answer(uint16_t code, const Script& script, Move& move) {
@@ -168,10 +168,11 @@ void Talk::answer_as_bot(uint16_t code, const Script& script, Move& move) {
     return;
   }
   // It does not care which reply is whose; only these tell what became of the message.
-  if (due_ == Due::kMessage && code == 250) move.delivered = true;
-  if (due_ == Due::kMessage) due_ = Due::kQuit;
+  if (due_ == Due::kMessage) {
+    due_ = Due::kQuit;
+    move.delivered = delivered_ = code == 250;
+  }
   if (code == 354) due_ = Due::kMessage;
-  if (code == 221) quit_ = true;
 }
 
 // Done when its words were accepted as if they had come in time; else it waits to be thrown out.

@@ -79,7 +79,7 @@ class Talk {
   Due due_ = Due::kGreeting;  // the reply that comes next
   bool size_ = false;         // SIZE was announced
   bool refused_ = false;      // a 4xx or 5xx was read
-  bool quit_ = false;         // QUIT was answered
+  bool delivered_ = false;    // the bot's message was accepted
 };
 
 }  // namespace lychgate::flood
