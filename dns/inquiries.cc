@@ -62,6 +62,21 @@ uint32_t Inquiries::join(uint32_t slot, const IpAddress& address) {
   return index;
 }
 
+uint32_t Inquiries::keep(const IpAddress& address) {
+  const uint32_t bucket = bucket_of(address);
+  uint32_t index = find_in(bucket, address);
+  if (index == kNoRecord) {
+    if (known_ == records_.size() && kept_.first.get() == kNoRecord) return kNoRecord;
+    index = make(bucket, address);
+  } else if (records_[index].first_waiter.get() == kNoSlot) {
+    remove(kept_, index);
+  } else {
+    return index;
+  }
+  append(kept_, index);
+  return index;
+}
+
 void Inquiries::leave(uint32_t slot) {
   Waiter& waiter = waiters_[slot];
   const uint32_t index = waiter.record.get();

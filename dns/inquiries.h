@@ -58,6 +58,9 @@ class Inquiries {
   // leave(). There is always room: slots + cached records, and each client waits on one at most.
   // REQUIRES: the slot waits on nothing.
   uint32_t join(uint32_t slot, const IpAddress& address);
+  // The record of an address that a client is expected from, made when there is none and kept as if
+  // its client had just left. kNoRecord: somebody waits on every record.
+  uint32_t keep(const IpAddress& address);
   // No effect when the slot waits on nothing.
   void leave(uint32_t slot);
   // kNoRecord when the slot waits on nothing.

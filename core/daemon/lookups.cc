@@ -94,6 +94,7 @@ Lookups::Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resol
                   .key = parts.key}),
       notes_(size_t{parts.connections.slots.size()} + parts.config.dns.cache),
       reasons_(parts.config.dnsl.reason ? kReasonsMax : 0),
+      kernel_holds_(config::kernel_holds(parts.config)),
       seen_(now) {
   decided_.reserve(parts.connections.slots.size());
   reasons_wanted_.reserve(reasons_.empty() ? 0 : parts.connections.slots.size());
@@ -123,35 +124,48 @@ uint32_t Lookups::second() const {
   return static_cast<uint32_t>(clock_ms_ / kMsPerSecond);
 }
 
-void Lookups::ask(uint32_t slot, Tick now) {
-  keep_time(now);
-  const IpAddress& address = slots_[slot].address;
-  const uint32_t record = inquiries_.join(slot, address);
-  // All are marked before the first is asked: to ask may give up another question, of this address
-  // too, and the sum must not look complete then.
-  uint32_t to_ask = 0;
-  // While others wait, an answer stays good for their whole wait: asked again, it would be missing
-  // from the sum of one whose wait ends first. (A second, since a look may be late.)
-  const bool alone = inquiries_.next_waiter(slot) == kNoSlot;
-  const auto longer =
-      alone ? 0 : static_cast<uint32_t>(config_.greet.wait.count() / kMsPerSecond) + 2;
+// Marks what is to be asked, all of it before the first is asked: to ask may give up another
+// question, of this address too, and the sum must not look complete then.
+// longer: seconds beyond its expiry for which an answer is still good.
+Lookups::Marked Lookups::mark(uint32_t record, uint32_t longer) {
+  Marked marked;
   for (uint32_t list = 0; list < lists_.size(); ++list) {
-    if (!may_ask(list, address)) continue;
+    if (!may_ask(list, inquiries_.address(record))) continue;
     ListAnswer& known = inquiries_.answers(record)[list];
     if (known.state == AnswerState::kAsked) {
-      mine_.add(Counter::kListsJoined);
+      ++marked.joined;
     } else if (is_current(list, known) && second() < known.expires + longer) {
-      mine_.add(Counter::kListsCached);
+      ++marked.cached;
     } else {
       known = {.state = AnswerState::kAsked};
-      to_ask |= 1u << list;
+      marked.to_ask |= 1u << list;
     }
   }
-  Note& note = note_of(record);
+  return marked;
+}
+
+void Lookups::ask_lists(uint32_t record, uint32_t to_ask, Tick now) {
   if (to_ask != 0) forget_reason(record);
   for (; to_ask != 0; to_ask &= to_ask - 1) {
     ask_list(record, static_cast<uint32_t>(std::countr_zero(to_ask)), dns::RecordType::kA, now);
   }
+}
+
+void Lookups::ask(uint32_t slot, Tick now) {
+  keep_time(now);
+  const uint32_t record = inquiries_.join(slot, slots_[slot].address);
+  // While others wait, an answer stays good for their whole wait: asked again, it would be missing
+  // from the sum of one whose wait ends first. (A second, since a look may be late.) Who comes from
+  // the kernel has waited since its SYN, for which the answer was asked.
+  const bool alone = inquiries_.next_waiter(slot) == kNoSlot;
+  const milliseconds wait =
+      kernel_holds_ ? config::kernel_wait(config_.greet.wait) : config_.greet.wait;
+  const Marked marked = mark(
+      record, alone && !kernel_holds_ ? 0 : static_cast<uint32_t>(wait.count() / kMsPerSecond) + 2);
+  mine_.add(Counter::kListsJoined, marked.joined);
+  mine_.add(Counter::kListsCached, marked.cached);
+  Note& note = note_of(record);
+  ask_lists(record, marked.to_ask, now);
   const Standing standing = sum_of(record).standing;
   if (standing == Standing::kOpen) {
     note.told = Told::kNo;
@@ -161,6 +175,18 @@ void Lookups::ask(uint32_t slot, Tick now) {
     note.told = Told::kNo;
     evaluate(record);
   }
+}
+
+// Questions for clients that have come go first: half of dns.in_flight is theirs.
+Lookups::Prefetched Lookups::prefetch(const IpAddress& address, Tick now) {
+  keep_time(now);
+  if (resolver_->open() > config_.dns.in_flight / 2) return Prefetched::kNoRoom;
+  const uint32_t record = inquiries_.keep(address);
+  if (record == InquiryId::kNoRecord) return Prefetched::kNoRoom;
+  if (inquiries_.first_waiter(record) != kNoSlot) return Prefetched::kKnown;
+  const Marked marked = mark(record, 0);
+  ask_lists(record, marked.to_ask, now);
+  return marked.to_ask == 0 ? Prefetched::kKnown : Prefetched::kAsked;
 }
 
 // Of a record's present address: what was noted of its last one is forgotten.
@@ -185,11 +211,18 @@ void Lookups::ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tic
 Lookups::Sum Lookups::sum(uint32_t slot) const {
   const uint32_t record = inquiries_.record_of(slot);
   LYCH_CHECK(record != InquiryId::kNoRecord);
-  return sum_of(record);
+  Sum sum = sum_of(record);
+  const bool reason_missing = notes_[record].told == Told::kReasonAsked;
+  if (kernel_holds_ && reason_missing && !may_go_on(sum.standing)) sum.standing = Standing::kOpen;
+  return sum;
 }
 
 bool Lookups::is_current(uint32_t list, const ListAnswer& answer) const {
   return answer.state == AnswerState::kAnswered && answer.epoch == views_[list].epoch;
+}
+
+bool Lookups::may_go_on(Standing standing) const {
+  return standing != Standing::kFailed || config_.dnsl.action == config::Action::kIgnore;
 }
 
 // Only lists that are up count; what an unproven one has said, or may say, is still to come.
@@ -208,10 +241,9 @@ Lookups::Sum Lookups::sum_of(uint32_t record) const {
     }
   }
   Standing standing = admission::standing(tally, config_.dnsl);
-  // Who is let through early is routed by this score.
-  if (standing == Standing::kAllowed && !admission::route_is_certain(tally, config_)) {
-    standing = Standing::kOpen;
-  }
+  // Who is let through early is routed by this score; so is everybody who comes from the kernel.
+  const bool early = standing == Standing::kAllowed || (kernel_holds_ && may_go_on(standing));
+  if (early && !admission::route_is_certain(tally, config_)) standing = Standing::kOpen;
   return {static_cast<int16_t>(tally.score), standing};
 }
 

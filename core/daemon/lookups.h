@@ -44,11 +44,19 @@ class Lookups {
   // certain already it is among the decided at once.
   void ask(uint32_t slot, Tick now);
   void leave(uint32_t slot) { inquiries_.leave(slot); }
+  enum class Prefetched : uint8_t {
+    kAsked,
+    kKnown,   // nothing to ask, or clients of this address wait already
+    kNoRoom,  // for questions that nobody waits for yet
+  };
+  // A client of this address is on its way: asks, so that it will find the answers.
+  Prefetched prefetch(const IpAddress& address, Tick now);
 
   struct Sum {
     int16_t score = 0;
     admission::Standing standing = admission::Standing::kOpen;
   };
+  // Where the kernel holds, open until the reason for a refusal is there too, or cannot be had.
   // REQUIRES: the client waits.
   Sum sum(uint32_t slot) const;
   // One list's part in a sum.
@@ -103,6 +111,14 @@ class Lookups {
   };
 
   Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resolver, Tick now);
+  // Lists of a record, one bit each or counted.
+  struct Marked {
+    uint32_t to_ask = 0;
+    uint32_t joined = 0;
+    uint32_t cached = 0;
+  };
+  Marked mark(uint32_t record, uint32_t longer);
+  void ask_lists(uint32_t record, uint32_t to_ask, Tick now);
   void ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tick now);
   void settle(const dns::Outcome& outcome, Tick now);
   void settle_client(const dns::Outcome& outcome);
@@ -119,6 +135,7 @@ class Lookups {
   Sum sum_of(uint32_t record) const;
   size_t parts_of(uint32_t record, Parts& into) const;
   bool has_reason(uint32_t record) const;
+  bool may_go_on(admission::Standing standing) const;
   // Answered since the list was last disabled.
   bool is_current(uint32_t list, const dns::ListAnswer& answer) const;
   bool may_ask(uint32_t list, const IpAddress& address) const;
@@ -141,6 +158,7 @@ class Lookups {
   std::vector<uint32_t> decided_;         // slots, drained every turn
   std::vector<uint32_t> reasons_wanted_;  // records, drained every turn
   WallTime wall_{};
+  bool kernel_holds_;  // clients have waited when they come
   // Milliseconds that never wrap: answers may lie here for longer than a tick goes round.
   uint64_t clock_ms_ = 0;
   Tick seen_;

@@ -115,6 +115,35 @@ TEST(Inquiries, TheAddressUnusedForLongestIsEvicted) {
   inquiries.check_invariants();
 }
 
+TEST(Inquiries, AnExpectedClientsRecordIsKeptLikeThatOfOneWhoHasLeft) {
+  Inquiries inquiries({.slots = 2, .cached = 1, .lists = 1, .key = kKey});
+  const uint32_t record = inquiries.keep(client(1));
+  EXPECT_EQ(inquiries.first_waiter(record), kNoSlot);
+  EXPECT_EQ(inquiries.first_awaited(), kNoRecord) << "nobody is there to be told";
+  EXPECT_EQ(inquiries.waiting(), 0U);
+  inquiries.keep(client(2));
+  inquiries.keep(client(3));
+  EXPECT_EQ(inquiries.keep(client(1)), record) << "expected again: 2 is now the oldest";
+  inquiries.keep(client(4));
+  EXPECT_EQ(inquiries.find(client(2)), std::nullopt);
+  EXPECT_EQ(inquiries.join(0, client(1)), record) << "the client has come";
+  EXPECT_EQ(inquiries.keep(client(1)), record) << "and another is expected";
+  EXPECT_EQ(waiters_of(inquiries, record), (std::set<uint32_t>{0}));
+  inquiries.check_invariants();
+}
+
+TEST(Inquiries, NobodyIsExpectedWhereEveryRecordIsAwaited) {
+  Inquiries inquiries({.slots = 2, .cached = 0, .lists = 1, .key = kKey});
+  inquiries.join(0, client(1));
+  inquiries.join(1, client(2));
+  EXPECT_EQ(inquiries.keep(client(3)), kNoRecord);
+  EXPECT_NE(inquiries.keep(client(2)), kNoRecord) << "known already";
+  inquiries.leave(0);
+  EXPECT_NE(inquiries.keep(client(3)), kNoRecord);
+  EXPECT_EQ(inquiries.find(client(1)), std::nullopt) << "evicted for it";
+  inquiries.check_invariants();
+}
+
 TEST(Inquiries, AnIdOfNothingFindsNothing) {
   Inquiries inquiries({.slots = 2, .cached = 2, .lists = 1, .key = kKey});
   EXPECT_EQ(inquiries.find(InquiryId{}), std::nullopt);
@@ -187,6 +216,21 @@ class Model {
     known_[number].insert(slot);
     slots_[slot] = number;
   }
+  bool keep(uint32_t number) {
+    if (!known_.contains(number)) {
+      if (known_.size() == records_) {
+        if (kept_.empty()) return false;
+        known_.erase(kept_.front());
+        kept_.pop_front();
+        ++evicted_;
+      }
+      known_[number] = {};
+    }
+    if (!known_[number].empty()) return true;
+    kept_.remove(number);
+    kept_.push_back(number);
+    return true;
+  }
   void leave(uint32_t slot) {
     const auto at = slots_.find(slot);
     if (at == slots_.end()) return;
@@ -245,7 +289,15 @@ void walk(const World& world, uint64_t seed) {
   for (int step = 0; step < 100'000 && !testing::Test::HasFailure(); ++step) {
     const uint32_t slot = below(world.slots);
     const uint32_t number = below(world.addresses);
-    if (model.waits(slot)) {
+    if (below(4) == 0) {
+      const bool was_known = model.knows(number);
+      const uint32_t record = inquiries.keep(client(number));
+      EXPECT_EQ(record != kNoRecord, model.keep(number));
+      if (record == kNoRecord) continue;
+      EXPECT_EQ(inquiries.answers(record)[1].code, was_known ? mark(number) : 0U);
+      inquiries.answers(record)[1].code = mark(number);
+      last_id[number] = inquiries.id(record);
+    } else if (model.waits(slot)) {
       model.leave(slot);
       inquiries.leave(slot);
     } else {
