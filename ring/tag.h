@@ -44,7 +44,8 @@ enum class Op : uint8_t {
   kDnsTcpConnect,  // slot of our socket, as the three below
   kDnsTcpSend,
   kDnsTcpReceive,
-  kMove,  // slot in a table that holds; result = its slot in the main table
+  kMove,     // slot in a table that holds; result = its slot in the main table
+  kSynFeed,  // the ring buffer of core/daemon/syn_feed.h has something
 };
 
 // slot : 24, generation : 32, op : 8.

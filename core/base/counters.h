@@ -73,7 +73,11 @@ namespace lychgate {
   X(kRepliesUnnamed, "replies_unnamed", "refusals that name no list: too many being sent")        \
   X(kMoved, "moved", "approved clients moved from a table that holds to the main one")            \
   X(kMoveFailed, "move_failed", "of these, sent away: no room in the main table in time")         \
-  X(kHoldLate, "hold_late", "turns in which a ring that holds owed an answer")
+  X(kHoldLate, "hold_late", "turns in which a ring that holds owed an answer")                    \
+  X(kKernelHeld, "kernel_held", "clients that came out of the kernel's waiting room silent")      \
+  X(kSynPrefetched, "syn_prefetched", "addresses that lists were asked about at their SYN")       \
+  X(kSynFeedSkipped, "syn_feed_skipped", "of these, not asked: too many a second, or no room")    \
+  X(kSynFeedLost, "syn_feed_lost", "SYNs that found the feed's buffer full")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,

@@ -11,6 +11,8 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -71,6 +73,16 @@ Result<int> bind_one(const Binding& binding) {
     return bind_failure(binding.address, error);
   }
   return fd;
+}
+
+// With greet.hold = "kernel" TCP_DEFER_ACCEPT, in whole seconds, which the kernel rounds up to its
+// steps. Said either way: a socket from systemd remembers what an earlier gate wanted, also the
+// filter of a SYN feed.
+void set_hold(int fd, const config::Greet& greet) {
+  const bool kernel = greet.hold == config::Hold::kKernel;
+  const int seconds = kernel ? static_cast<int>((greet.wait.count() + 999) / 1000) : 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
+  setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, nullptr, 0);
 }
 
 Endpoint local_endpoint(int fd) {
@@ -158,6 +170,23 @@ std::vector<int> adopt(int fd, config::Listen& listen, uint32_t shards, Listener
 
 }  // namespace
 
+uint64_t deferred_acks() {
+  // A line of names, then one of values (Linux, net/ipv4/proc.c).
+  std::ifstream file("/proc/net/netstat");
+  std::string names_line;
+  std::string values_line;
+  while (std::getline(file, names_line) && std::getline(file, values_line)) {
+    std::istringstream names(names_line);
+    std::istringstream values(values_line);
+    std::string name;
+    std::string value;
+    while (names >> name && values >> value) {
+      if (name == "TCPDeferAcceptDrop") return std::strtoull(value.c_str(), nullptr, 10);
+    }
+  }
+  return 0;
+}
+
 std::vector<int> inherited_listeners() {
   const char* pid = std::getenv("LISTEN_PID");
   const char* count = std::getenv("LISTEN_FDS");
@@ -206,6 +235,7 @@ Result<Listeners> open_listeners(config::Config& config, const std::vector<int>&
     } else {
       members = adopt(inherited[i], listen, config.shards, out);
     }
+    for (const int fd : members) set_hold(fd, config.greet);
     for (uint32_t shard = 0; shard < config.shards; ++shard) {
       out.by_shard[shard].push_back(members[shard]);
     }

@@ -107,7 +107,20 @@ void wait_in_silence(const config::Config& config, Slot& session, ActionList& ou
   }
 }
 
-void on_accepted(const config::Config& config, Slot& session, ActionList& out) {
+// The look that follows at once, by a timer: only there a look is sure of its buffer.
+void look_soon(Slot& session, Tick now, ActionList& out) {
+  session.phase = Phase::kSilentWait;
+  out.arm(TimerHome::kEarlyLook, now);
+}
+
+// Who comes out of the kernel's waiting room has served its wait; only lists that have not answered
+// may keep it, in silence, for as long as they are given.
+void wait_for_lists(const config::Config& config, Slot& session, ActionList& out) {
+  session.phase = Phase::kSilentWait;
+  out.arm(TimerHome::kGreetWait, end_of(session.started, config.dns.timeout));
+}
+
+void on_accepted(const config::Config& config, Slot& session, Tick now, ActionList& out) {
   out.count(Counter::kAccepted);
   out.log(LogKind::kConnect);
   const Verdict verdict = judge(config, session);
@@ -123,11 +136,15 @@ void on_accepted(const config::Config& config, Slot& session, ActionList& out) {
   }
   if (verdict.decision != Decision::kPass) return turn_away(verdict, session, out);
   if (has(session, kAllowlisted) || config.greet.wait == milliseconds{0}) return pass(session, out);
-  if (!config.greet.banner.empty()) {
-    set(session, kTeased);
-    out.just(ActionKind::kTease);
+  if (kernel_holds(config)) {
+    look_soon(session, now, out);
+  } else {
+    if (!config.greet.banner.empty()) {
+      set(session, kTeased);
+      out.just(ActionKind::kTease);
+    }
+    wait_in_silence(config, session, out);
   }
-  wait_in_silence(config, session, out);
   if (!config.dnsl.sites.empty()) {
     set(session, kAskingLists);
     out.just(ActionKind::kAskLists);
@@ -136,9 +153,11 @@ void on_accepted(const config::Config& config, Slot& session, ActionList& out) {
 
 void on_timer(const config::Config& config, Slot& session, Tick now, ActionList& out) {
   if (session.phase == Phase::kSilentWait) {
-    // Decided before the look is made: its answer may arrive much later than it was true.
-    const bool wait_is_over = tick_reached(now, end_of(session.started, config.greet.wait));
-    set(session, wait_is_over ? kWaited : kLookedEarly);
+    if (!kernel_holds(config)) {
+      // Decided before the look is made: its answer may arrive much later than it was true.
+      const bool wait_is_over = tick_reached(now, end_of(session.started, config.greet.wait));
+      set(session, wait_is_over ? kWaited : kLookedEarly);
+    }
     session.phase = Phase::kLooking;
     out.just(ActionKind::kLook);
     return;
@@ -172,11 +191,18 @@ void take_standing(const config::Config& config, Standing standing, Slot& sessio
   }
 }
 
-void on_scored(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
+void on_scored(const config::Config& config, Slot& session, const Event& event, Tick now,
+               ActionList& out) {
   LYCH_CHECK(event.standing != Standing::kOpen);
   if (session.phase != Phase::kSilentWait && session.phase != Phase::kLooking) return;
   if (lists_have_spoken(session)) return;
   session.score = event.score;
+  if (kernel_holds(config)) {
+    // A look concludes: it may have come because it has spoken.
+    if (session.phase == Phase::kLooking) return;
+    out.just(ActionKind::kDisarm);
+    return look_soon(session, now, out);
+  }
   // Who has failed a test, if only an ignored one, is not let off the rest of its wait.
   if (event.standing == Standing::kAllowed && has(session, kSpokeEarly)) return;
   // Who is let on although it failed is logged and routed by the whole sum, at the end of its wait.
@@ -199,7 +225,15 @@ void take_sum(const config::Config& config, Slot& session, const Event& event, A
   take_standing(config, admission::standing({.score = event.score}, config.dnsl), session, out);
 }
 
-void on_look(const config::Config& config, Slot& session, const Event& event, ActionList& out) {
+// Whether this look concludes even if its verdict is not settled.
+bool is_last_look(const config::Config& config, const Slot& session, const Event& event, Tick now) {
+  if (!kernel_holds(config)) return has(session, kWaited);
+  if (!has(session, kAskingLists) || event.standing != Standing::kOpen) return true;
+  return tick_reached(now, end_of(session.started, config.dns.timeout));
+}
+
+void on_look(const config::Config& config, Slot& session, const Event& event, Tick now,
+             ActionList& out) {
   LYCH_CHECK(session.phase == Phase::kLooking);
   if (event.kind == EventKind::kHangup) {
     set(session, kHungUp);
@@ -208,12 +242,18 @@ void on_look(const config::Config& config, Slot& session, const Event& event, Ac
     out.count(Counter::kPregreet);
     out.log(LogKind::kPregreet);
     if (config.greet.pregreet == config::Action::kIgnore) out.count(Counter::kPregreetIgnored);
+  } else if (kernel_holds(config) && event.kind == EventKind::kSilence && !has(session, kWaited)) {
+    set(session, kWaited);  // or come at once by a SYN cookie, which nobody can tell apart
+    out.count(Counter::kKernelHeld);
   }
+  const bool last = is_last_look(config, session, event, now);
   // Nobody is there any more to be judged by the lists after a hang-up.
-  if (has(session, kWaited) && !has(session, kHungUp)) take_sum(config, session, event, out);
+  if (last && !has(session, kHungUp)) take_sum(config, session, event, out);
   const Verdict verdict = judge(config, session);
-  if (has(session, kWaited) || is_settled(verdict)) {
+  if (last || is_settled(verdict)) {
     conclude(verdict, session, out);
+  } else if (kernel_holds(config)) {
+    wait_for_lists(config, session, out);
   } else {
     wait_in_silence(config, session, out);
   }
@@ -250,7 +290,7 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
   ActionList out;
   switch (event.kind) {
     case EventKind::kAccepted:
-      on_accepted(config, session, out);
+      on_accepted(config, session, now, out);
       break;
     case EventKind::kTimer:
       on_timer(config, session, now, out);
@@ -258,7 +298,7 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
     case EventKind::kSilence:
     case EventKind::kTalk:
     case EventKind::kHangup:
-      on_look(config, session, event, out);
+      on_look(config, session, event, now, out);
       break;
     case EventKind::kReplied:
       on_replied(session, now, out);
@@ -273,7 +313,7 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       on_stop(session, out);
       break;
     case EventKind::kScored:
-      on_scored(config, session, event, out);
+      on_scored(config, session, event, now, out);
       break;
     case EventKind::kTaken:
     case EventKind::kRelayEnded:

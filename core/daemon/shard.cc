@@ -98,6 +98,7 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
   consider(acceptor_.next_wake());
   consider(log_.next_wake());
   if (lookups_) consider(lookups_->next_wake(now));
+  if (parts_.syn_feed != nullptr && !stopping_) consider(parts_.syn_feed->next_wake());
   // Once drain is over only the log is waited for, and that wakes the shard itself.
   if (stopping_ && !tick_reached(now, drain_until_)) consider(drain_until_);
   if (!wake) return std::nullopt;
@@ -145,6 +146,8 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     case Op::kControl:
       control_event_ = true;
       return;
+    case Op::kSynFeed:
+      return parts_.syn_feed->woken(now);
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:

@@ -17,6 +17,7 @@
 #include "core/daemon/lookups.h"
 #include "core/daemon/mover.h"
 #include "core/daemon/session.h"
+#include "core/daemon/syn_feed.h"
 #include "core/daemon/written_replies.h"
 #include "handoff/transfers.h"
 #include "ring/connections.h"
@@ -39,6 +40,7 @@ struct ShardParts {
   SharedLists* shared_lists = nullptr;
   std::span<const int> dns_sockets;  // dns.sockets of each server in turn
   SipKey dns_key{};
+  SynFeed* syn_feed = nullptr;  // nullptr: none
 };
 
 class Shard {

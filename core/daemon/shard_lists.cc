@@ -29,6 +29,10 @@ Result<void> Shard::make_lookups(Tick now) {
 }
 
 void Shard::look_up(Tick now) {
+  if (parts_.syn_feed != nullptr && !stopping_) {
+    parts_.syn_feed->advance(
+        now, [&](const IpAddress& address) { return lookups_->prefetch(address, now); });
+  }
   lookups_->advance(now, log_.time());
   while (const auto slot = lookups_->next_decided()) {
     // Whoever stops the gate sends everybody away, decided or not.

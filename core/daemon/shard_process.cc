@@ -47,6 +47,21 @@ void publish(const ring::ReactorStats& stats, ring::ReactorStats& seen, ShardCou
   seen = stats;
 }
 
+// None where the supervisor could open none.
+Result<std::optional<SynFeed>> make_syn_feed(const ShardSeat& seat, ring::Reactor& reactor) {
+  if (seat.syn_feed.ring_fd < 0) return std::optional<SynFeed>();
+  const auto ring = SynRing::map(seat.syn_feed);
+  if (!ring) return tl::unexpected(ring.error());
+  const admission::AccessList* access = seat.plan.access ? &*seat.plan.access : nullptr;
+  return SynFeed({.ring = *ring,
+                  .ring_fd = seat.syn_feed.ring_fd,
+                  .reactor = reactor,
+                  .counters = seat.counters[seat.index],
+                  .config = seat.plan.config,
+                  .access = access},
+                 to_tick(monotonic_now()));
+}
+
 void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log& log) {
   ring::ReactorStats seen;
   Tick now = to_tick(monotonic_now());
@@ -92,6 +107,8 @@ void run_shard(const ShardSeat& seat) {
     give_up(seat, {ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno))});
   }
   Log log(seat.sink, **reactor, counters, getpid());
+  auto syn_feed = make_syn_feed(seat, **reactor);
+  if (!syn_feed) give_up(seat, syn_feed.error());
   Shard shard(ShardParts{.config = seat.plan.config,
                          .access = seat.plan.access ? &*seat.plan.access : nullptr,
                          .counters = seat.counters,
@@ -105,7 +122,8 @@ void run_shard(const ShardSeat& seat) {
                          .lists = &lists,
                          .shared_lists = &seat.lists,
                          .dns_sockets = *sockets,
-                         .dns_key = dns_key},
+                         .dns_key = dns_key,
+                         .syn_feed = *syn_feed ? &**syn_feed : nullptr},
               *slots, to_tick(monotonic_now()));
   if (auto started = shard.start(to_tick(monotonic_now())); !started)
     give_up(seat, started.error());

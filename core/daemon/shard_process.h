@@ -9,6 +9,7 @@
 #include "core/base/counters.h"
 #include "core/daemon/log.h"
 #include "core/daemon/plan.h"
+#include "core/daemon/syn_feed.h"
 
 namespace lychgate::daemon {
 
@@ -23,6 +24,7 @@ struct ShardSeat {
   SharedLists& lists;
   uint32_t index = 0;
   std::vector<int> listeners;
+  SynFeedDoor syn_feed;
   int control_fd = -1;
 };
 

@@ -97,19 +97,24 @@ std::string row(std::string_view name, const std::vector<Numbers>& shards, const
 
 }  // namespace
 
-std::string status_json(std::span<const ShardCounters> shards, const config::Config& config) {
-  const std::vector<Numbers> all = read_all(shards, config.pools.size());
+std::string status_json(const StatusParts& parts) {
+  const config::Config& config = parts.config;
+  const std::vector<Numbers> all = read_all(parts.shards, config.pools.size());
   std::string list;
   for (size_t i = 0; i < all.size(); ++i) {
     list += fmt::format("{}{{\"shard\":{},\"pid\":{},{}}}", i == 0 ? "" : ",", i, all[i].pid,
                         json_numbers(all[i], config));
   }
-  return fmt::format("{{\"version\":\"{}\",\"shards\":[{}],\"total\":{{{}}}}}\n", LYCHGATE_VERSION,
-                     list, json_numbers(sum(all, config.pools.size()), config));
+  const std::string kernel =
+      kernel_holds(config) ? fmt::format(",\"tcp_defer_accept_drop\":{}", parts.deferred_acks) : "";
+  return fmt::format("{{\"version\":\"{}\",\"shards\":[{}],\"total\":{{{}}}{}}}\n",
+                     LYCHGATE_VERSION, list, json_numbers(sum(all, config.pools.size()), config),
+                     kernel);
 }
 
-std::string status_text(std::span<const ShardCounters> shards, const config::Config& config) {
-  const std::vector<Numbers> all = read_all(shards, config.pools.size());
+std::string status_text(const StatusParts& parts) {
+  const config::Config& config = parts.config;
+  const std::vector<Numbers> all = read_all(parts.shards, config.pools.size());
   const Numbers total = sum(all, config.pools.size());
   std::string out = fmt::format("lychgate {}\n{:<24}{:>12}", LYCHGATE_VERSION, "", "total");
   for (size_t i = 0; i < all.size(); ++i) out += fmt::format("{:>12}", fmt::format("shard {}", i));
@@ -123,6 +128,9 @@ std::string status_text(std::span<const ShardCounters> shards, const config::Con
   for (size_t i = 0; i < kCounterCount; ++i) {
     if (total.counters[i] == 0) continue;
     out += row(kCounterInfo[i].name, all, total, [i](const Numbers& n) { return n.counters[i]; });
+  }
+  if (kernel_holds(config)) {
+    out += fmt::format("{:<24}{:>12}\n", "tcp_defer_accept_drop", parts.deferred_acks);
   }
   for (size_t p = 0; p < config.pools.size(); ++p) {
     out += row(fmt::format("pool {}", config.pools[p].name), all, total,

@@ -11,8 +11,15 @@
 
 namespace lychgate::daemon {
 
-std::string status_text(std::span<const ShardCounters> shards, const config::Config& config);
-// One object: version, shards (a list) and total, each with held, phases, counters and pools.
-std::string status_json(std::span<const ShardCounters> shards, const config::Config& config);
+struct StatusParts {
+  std::span<const ShardCounters> shards;
+  const config::Config& config;
+  uint64_t deferred_acks = 0;  // since the start of the gate; told where the kernel holds
+};
+
+std::string status_text(const StatusParts& parts);
+// One object: version, shards (a list) and total, each with held, phases, counters and pools; where
+// the kernel holds also tcp_defer_accept_drop, of the whole host.
+std::string status_json(const StatusParts& parts);
 
 }  // namespace lychgate::daemon

@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "core/base/limits.h"
+#include "core/daemon/listeners.h"
 #include "core/daemon/lists_report.h"
 #include "core/daemon/status.h"
 
@@ -42,8 +43,11 @@ bool send_all(int fd, std::string_view bytes) {
 }
 
 std::string answer(std::string_view request, const StewardSeat& seat) {
-  if (request == "status") return status_text(seat.counters, seat.config);
-  if (request == "status json") return status_json(seat.counters, seat.config);
+  const StatusParts status{.shards = seat.counters,
+                           .config = seat.config,
+                           .deferred_acks = deferred_acks() - seat.deferred_before};
+  if (request == "status") return status_text(status);
+  if (request == "status json") return status_json(status);
   const ListsReportParts lists{
       .lists = seat.lists, .shared = seat.shared_lists, .counters = seat.counters};
   if (request == "lists") return lists_text(lists);

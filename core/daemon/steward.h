@@ -20,6 +20,7 @@ struct StewardSeat {
   std::span<const ShardCounters> counters;
   std::span<const config::List> lists;
   const SharedLists& shared_lists;
+  uint64_t deferred_before = 0;  // deferred_acks() when the gate started
   int listen_fd = -1;
   int control_fd = -1;  // end of file: the supervisor is gone or wants us to end
 };

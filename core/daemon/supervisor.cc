@@ -18,10 +18,12 @@
 
 #include <fmt/format.h>
 
+#include "core/config/values.h"
 #include "core/daemon/listeners.h"
 #include "core/daemon/plan.h"
 #include "core/daemon/shard_process.h"
 #include "core/daemon/steward.h"
+#include "core/daemon/syn_feed.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -85,7 +87,17 @@ struct Doors {
   int steward_fd = -1;  // control socket
   int signal_fd = -1;
   int notify_fd = -1;
+  std::vector<SynFeedDoor> syn_feeds;  // of each shard; empty: none
 };
+
+// The kernel side of SYN feeds, where they are of use and allowed; one for each shard, or none.
+std::vector<SynFeedDoor> open_feeds(const Plan& plan, Listeners& listeners) {
+  if (!config::kernel_holds(plan.config) || plan.lists.lists.empty()) return {};
+  auto feeds = open_syn_feeds(listeners.by_shard);
+  if (feeds) return std::move(*feeds);
+  listeners.warnings.push_back("warning: " + feeds.error().text);
+  return {};
+}
 
 class Supervisor {
  public:
@@ -98,6 +110,7 @@ class Supervisor {
         steward_fd_(doors.steward_fd),
         signal_fd_(doors.signal_fd),
         notify_fd_(doors.notify_fd),
+        syn_feeds_(doors.syn_feeds),
         shards_(plan_.config.shards) {}
 
   Result<void> run();
@@ -126,8 +139,10 @@ class Supervisor {
   int steward_fd_;
   int signal_fd_;
   int notify_fd_;
+  std::vector<SynFeedDoor> syn_feeds_;
   std::vector<Child> shards_;
   Child steward_;
+  uint64_t deferred_before_ = deferred_acks();
   bool started_ = false;
   bool stopping_ = false;
   bool stop_now_ = false;
@@ -188,6 +203,7 @@ void Supervisor::start_shard(uint32_t index) {
                         .lists = counters_.lists(),
                         .index = index,
                         .listeners = listeners_.by_shard[index],
+                        .syn_feed = syn_feeds_.empty() ? SynFeedDoor{} : syn_feeds_[index],
                         .control_fd = control});
   }
 }
@@ -204,6 +220,7 @@ void Supervisor::start_steward() {
                  .counters = counters_.shards(),
                  .lists = plan_.lists.lists,
                  .shared_lists = counters_.lists(),
+                 .deferred_before = deferred_before_,
                  .listen_fd = steward_fd_,
                  .control_fd = control});
   }
@@ -366,6 +383,12 @@ void Supervisor::announce() const {
                                listen.address.bracketed(), plan_.config.shards,
                                plan_.config.limits.per_shard));
   }
+  if (config::kernel_holds(plan_.config)) {
+    const milliseconds wait = plan_.config.greet.wait;
+    log_now(sink_, fmt::format("the kernel keeps silent clients for {} (greet.wait = {})",
+                               config::duration_text(config::kernel_wait(wait)),
+                               config::duration_text(wait)));
+  }
   for (const std::string& warning : plan_.lists.warnings) {
     log_now(sink_, "warning: " + warning);
   }
@@ -394,7 +417,7 @@ Result<void> run_gate(const config::Config& config, const std::string& config_pa
   if (!counters) return tl::unexpected(counters.error());
   auto listeners = open_listeners(plan->config, inherited);
   if (!listeners) return tl::unexpected(listeners.error());
-  Doors doors{.notify_fd = open_notify_socket()};
+  Doors doors{.notify_fd = open_notify_socket(), .syn_feeds = open_feeds(*plan, *listeners)};
   if (const std::string& path = plan->config.control.socket; !path.empty()) {
     const auto opened = open_control_socket(path);
     if (!opened) return tl::unexpected(opened.error());

@@ -26,6 +26,7 @@ bool counts_for_slot(OpTag tag) {
     case Op::kAccept:
     case Op::kLogWrite:
     case Op::kControl:
+    case Op::kSynFeed:
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:

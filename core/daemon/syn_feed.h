@@ -1,0 +1,100 @@
+// The addresses of clients that the kernel holds (greet.hold = "kernel"), known from their SYN, so
+// that DNS lists are asked while they wait: an eBPF filter on the listeners writes each into a ring
+// buffer, one a shard, that the shard reads from mapped memory. Opened by the supervisor before it
+// gives up root; decides about no client, and asks the lists only as fast as its bounds allow,
+// since anybody can forge a SYN.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/admission/access_list.h"
+#include "core/base/address.h"
+#include "core/base/counters.h"
+#include "core/base/result.h"
+#include "core/base/time.h"
+#include "core/config/config.h"
+#include "core/daemon/lookups.h"
+#include "ring/reactor.h"
+
+namespace lychgate::daemon {
+
+// Bytes of one ring buffer: a power of two and whole pages. Some 10,000 SYNs, which is a fifth of a
+// second of the worst flood that a core carries.
+inline constexpr uint32_t kSynRingBytes = 256 * 1024;
+// Addresses that the lists are asked about before their clients come: as many as a core accepts, a
+// second's worth at once.
+inline constexpr uint32_t kSynPrefetchesPerSecond = 20000;
+// Records read in one turn; the rest waits for the next, which comes at once.
+inline constexpr uint32_t kSynRecordsPerTurnMax = 1024;
+// SYNs are collected for as long before the shard is woken again: the shortest wait is a second.
+inline constexpr Tick kSynRestMs = 50;
+
+// Descriptors of one shard's feed, inherited over fork.
+struct SynFeedDoor {
+  int ring_fd = -1;  // -1: none
+  int lost_fd = -1;
+};
+// by_shard[s][l]: descriptor of listener l for shard s. Errors: a sentence for a warning.
+Result<std::vector<SynFeedDoor>> open_syn_feeds(const std::vector<std::vector<int>>& by_shard);
+
+// A ring buffer as linux/bpf.h describes it. One reader.
+class SynRing {
+ public:
+  struct Memory {
+    uint64_t* consumed = nullptr;        // bytes, ours to write
+    const uint64_t* produced = nullptr;  // bytes, the kernel's
+    const uint8_t* data = nullptr;       // twice in a row, so that no record is cut
+    uint32_t bytes = 0;                  // of data once; a power of two
+    const uint64_t* lost = nullptr;      // records that found it full
+  };
+  explicit SynRing(const Memory& memory) : memory_(memory) {}
+  // Maps a feed, to the end of the process.
+  static Result<SynRing> map(const SynFeedDoor& door);
+
+  // The next address; nullopt when there is none yet.
+  std::optional<IpAddress> next();
+  uint64_t lost() const;
+
+ private:
+  Memory memory_;
+};
+
+struct SynFeedParts {
+  SynRing ring;
+  int ring_fd = -1;  // readable when there is something
+  ring::Reactor& reactor;
+  ShardCounters& counters;
+  const config::Config& config;
+  const admission::AccessList* access = nullptr;  // nullptr: none
+};
+
+class SynFeed {
+ public:
+  using Ask = std::function<Lookups::Prefetched(const IpAddress&)>;
+
+  SynFeed(const SynFeedParts& parts, Tick now);
+  // The descriptor's poll (Op::kSynFeed) has completed.
+  void woken(Tick now);
+  // Once a turn, before the lookups send: asks about who has come.
+  void advance(Tick now, const Ask& ask);
+  // When it wants a turn though nothing completes.
+  std::optional<Tick> next_wake() const;
+
+ private:
+  void refill(Tick now);
+  bool is_stranger(const IpAddress& address) const;
+  uint32_t read_all(const Ask& ask);
+
+  SynFeedParts parts_;
+  bool polled_ = false;  // a poll is in flight, and until it completes there is nothing to read
+  Tick rest_until_;
+  uint32_t tokens_ = kSynPrefetchesPerSecond;
+  Tick refilled_;
+};
+
+}  // namespace lychgate::daemon
