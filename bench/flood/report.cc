@@ -75,26 +75,38 @@ std::string latency_row(const std::string& name, const char* profile, const Hist
                      span_text(histogram.quantile(0.999)), span_text(histogram.most()));
 }
 
+// Handshakes and lateness are the same for all manners: one row. What a server answers is not.
+enum class Rows : uint8_t { kOne, kEachProfile };
+
 struct Kind {
   const char* name;
   Histogram Latencies::*histogram;
+  Rows rows;
 };
-constexpr Kind kKinds[] = {{"connect", &Latencies::connect},
-                           {"first byte", &Latencies::first_byte},
-                           {"greeting", &Latencies::greeting},
-                           {"transaction", &Latencies::transaction},
-                           {"lateness", &Latencies::lateness}};
+constexpr Kind kKinds[] = {{"lateness", &Latencies::lateness, Rows::kOne},
+                           {"connect", &Latencies::connect, Rows::kOne},
+                           {"first byte", &Latencies::first_byte, Rows::kEachProfile},
+                           {"greeting", &Latencies::greeting, Rows::kEachProfile},
+                           {"transaction", &Latencies::transaction, Rows::kEachProfile}};
 
 std::string latency_table(const Outcome& outcome, const Ink& ink) {
   std::string rows;
+  const auto profiles = profiles_of(outcome.plan);
+  const Latencies all = outcome.tally->all_latencies();
   for (const Kind& kind : kKinds) {
     std::string name = kind.name;
-    for (const Profile profile : profiles_of(outcome.plan)) {
-      const auto index = static_cast<size_t>(profile);
-      const Histogram& histogram = outcome.tally->latencies[index].*kind.histogram;
-      if (histogram.count() == 0) continue;
-      rows += latency_row(name, kProfileNames[index], histogram);
+    const auto add = [&](const char* who, const Histogram& histogram) {
+      if (histogram.count() == 0) return;
+      rows += latency_row(name, who, histogram);
       name.clear();  // once is enough
+    };
+    if (kind.rows == Rows::kOne && profiles.size() > 1) {
+      add("all", all.*kind.histogram);
+      continue;
+    }
+    for (const Profile profile : profiles) {
+      const auto index = static_cast<size_t>(profile);
+      add(kProfileNames[index], outcome.tally->latencies[index].*kind.histogram);
     }
   }
   if (rows.empty()) return "";
