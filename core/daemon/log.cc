@@ -103,8 +103,16 @@ void LogFrame::append(WallTime at, std::string_view text, std::string& out) {
   switch (sink_.target) {
     case config::LogTarget::kStderr:
     case config::LogTarget::kFile: {
-      const auto since = std::chrono::duration_cast<microseconds>(at.time_since_epoch());
-      fmt::format_to(to, "{}{:06}{}{}\n", head_, since.count() % 1000000, tail_, text);
+      // By hand: fmt takes four times as long to a string (docs/benchmarks.md).
+      auto since =
+          std::chrono::duration_cast<microseconds>(at.time_since_epoch()).count() % 1000000;
+      char fraction[6];
+      for (int i = 5; i >= 0; --i, since /= 10) fraction[i] = static_cast<char>('0' + since % 10);
+      out.append(head_)
+          .append(fraction, sizeof(fraction))
+          .append(tail_)
+          .append(text)
+          .push_back('\n');
       return;
     }
     case config::LogTarget::kSyslog:
