@@ -18,7 +18,7 @@ const char kAbout[] =
     "Only loopback and addresses of this machine are flooded; others need --i-own.";
 
 const char kMore[] =
-    R"(TARGET is ADDRESS:PORT, [IPV6]:PORT or NETWORK:PORT (127.1.0.0/22:2525: each address in turn).
+    R"(TARGET is ADDRESS:PORT, [IPV6]:PORT or NETWORK:PORT, whose addresses are taken in turn.
 TIME is 500ms, 30s, 5m or 2h; a bare number is seconds.
 
 Profiles:

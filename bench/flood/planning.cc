@@ -99,7 +99,7 @@ milliseconds longest_stay(const Manners& manners) {
     case Profile::kNeverReads:
       return manners.hold;
     case Profile::kEarly:
-      return std::max(manners.hold, manners.timeout);
+      return std::min(manners.hold, manners.timeout);
     case Profile::kBot:
     case Profile::kLegit:
       return manners.timeout;
