@@ -22,9 +22,8 @@ struct Listeners {
 // inherited: descriptors handed down by LISTEN_FDS, used in order instead of binding; empty: none.
 Result<Listeners> open_listeners(config::Config& config, const std::vector<int>& inherited);
 
-// Bare ACKs that listeners with TCP_DEFER_ACCEPT have dropped since the start of the host's
-// network: one for each silent client that the kernel took into its waiting room. 0: cannot be
-// read.
+// Bare ACKs that listeners with TCP_DEFER_ACCEPT have dropped since the host's network began: one
+// for each client that the kernel took into its waiting room. 0: cannot be read.
 uint64_t deferred_acks();
 
 // Descriptors of the systemd protocol (LISTEN_PID must be ours); empty when there are none.
