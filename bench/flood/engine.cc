@@ -71,7 +71,7 @@ struct Engine::State {
   void expire();
   void cut();
   bool over() const;
-  void sleep(Instant until);
+  void wait(Instant until);
   Instant next_event() const;
 
   // One client.
@@ -434,9 +434,9 @@ Instant Engine::State::next_event() const {
   return out;
 }
 
-void Engine::State::sleep(Instant until) {
+void Engine::State::wait(Instant until) {
   const Instant next = stopping && cut_next < clients.size() ? now : std::min(until, next_event());
-  if (next > now) rings->sleep(next - now);
+  if (next > now) rings->wait(next - now);
 }
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -478,7 +478,7 @@ bool Engine::run_until(std::chrono::steady_clock::time_point until) {
     state.now = monotonic_now();
     if (!worked && state.over()) return false;
     if (state.now >= until) return true;
-    if (!worked) state.sleep(until);
+    if (!worked) state.wait(until);
     state.now = monotonic_now();
   }
 }

@@ -372,7 +372,7 @@ std::span<const Done> RingSet::take(size_t ring) {
   return std::span(rings_->batch).first(taken);
 }
 
-void RingSet::sleep(std::chrono::nanoseconds most) {
+void RingSet::wait(std::chrono::nanoseconds most) {
   const auto watch = [&](bool on) {
     for (const auto& ring : rings_->rings) {
       if (ring->outstanding > 0) io_uring_cq_eventfd_toggle(&ring->kernel, on);

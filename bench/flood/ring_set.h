@@ -64,7 +64,7 @@ class RingSet {
   // Completions, at most a fixed batch; empty: none left. Gives the last batch's buffers back.
   std::span<const Done> take(size_t ring);
   // Sleeps until a completion is there, at most this long; returns at once when one is.
-  void sleep(std::chrono::nanoseconds most);
+  void wait(std::chrono::nanoseconds most);
 
  private:
   struct Rings;

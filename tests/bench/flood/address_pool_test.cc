@@ -14,6 +14,7 @@ namespace {
 
 AddressPool pool(const std::vector<std::string>& networks) {
   std::vector<Network> out;
+  out.reserve(networks.size());
   for (const std::string& text : networks) out.push_back(*Network::parse(text));
   return AddressPool(out);
 }
@@ -35,11 +36,11 @@ TEST(AddressPool, TakesTheUsableHostsOfEachNetworkInTurn) {
       {"a /24 begins with .1", {"127.0.5.0/24"}, 254, 0, "127.0.5.1"},
       {"and ends with .254", {"127.0.5.0/24"}, 254, 253, "127.0.5.254"},
       {"then begins again", {"127.0.5.0/24"}, 254, 254, "127.0.5.1"},
-      {"a /16 goes on in the next 256", {"127.1.0.0/16"}, 254 * 256, 254, "127.1.1.1"},
+      {"a /16 goes on in the next 256", {"127.1.0.0/16"}, 254ull * 256, 254, "127.1.1.1"},
       {"a /8", {"127.0.0.0/8"}, 254ull << 16, (254ull << 16) - 1, "127.255.255.254"},
       {"the second of two networks", {"127.0.0.1", "127.0.1.0/24"}, 255, 1, "127.0.1.1"},
       {"an IPv6 host", {"::1"}, 1, 3, "::1"},
-      {"an IPv6 /112", {"fd00::/112"}, 254 * 256, 255, "fd00::102"},
+      {"an IPv6 /112", {"fd00::/112"}, 254ull * 256, 255, "fd00::102"},
       {"an IPv6 /64 is as wide as can be used", {"fd00::/64"}, 254ull << 32, 0, "fd00::1"},
   };
   for (const Row& row : rows) {

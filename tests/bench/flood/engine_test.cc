@@ -28,7 +28,7 @@ class Server {
  public:
   using Service = std::function<void(int fd)>;
 
-  explicit Server(Service service = nullptr) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit Server(const Service& service = nullptr) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in here{};
     here.sin_family = AF_INET;
     here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
