@@ -96,17 +96,6 @@ TEST(Rules, EachMistakeIsToldOnceAtItsPlace) {
       {"a look later than the default wait", "greet.early_look = \"7s\"",
        "a:1:20: greet.early_look: is 7s, expected less than greet.wait (6s)\n"},
       {"a look without a wait does not matter", "greet = {wait = \"0s\", early_look = \"2s\"}", ""},
-      {"the kernel cannot keep a client for no time", "greet = {hold = \"kernel\", wait = \"0s\"}",
-       "a:1:34: greet.wait: is 0s, expected 1s to 31s with greet.hold = \"kernel\"\n"},
-      {"nor for longer than its steps reach", "greet = {hold = \"kernel\", wait = \"32s\"}",
-       "a:1:34: greet.wait: is 32s, expected 1s to 31s with greet.hold = \"kernel\"\n"},
-      {"nor does it look or speak meanwhile",
-       "greet = {hold = \"kernel\", banner = \"x\", early_look = \"1s\"}",
-       "a:1:36: greet.banner: the kernel says nothing with greet.hold = \"kernel\", expected \"\"\n"
-       "a:1:54: greet.early_look: early talkers come at once with greet.hold = \"kernel\", "
-       "expected \"0s\"\n"},
-      {"what does nothing may be said",
-       "greet = {hold = \"kernel\", wait = \"31s\", banner = \"\", early_look = \"0s\"}", ""},
   };
   for (const Row& row : rows) EXPECT_EQ(errors_of({row.text}), row.want) << row.what;
 }
@@ -204,6 +193,28 @@ TEST(Rules, TheDefaultLookGivesWayToAShortWait) {
     ASSERT_TRUE(loaded) << row.what;
     EXPECT_EQ(loaded->config->greet.early_look.count(), row.want) << row.what;
   }
+}
+
+TEST(Rules, WhatTheKernelCannotDoWhileItHoldsIsRefused) {
+  struct Row {
+    const char* what;
+    const char* text;
+    const char* want;
+  };
+  const Row rows[] = {
+      {"the kernel cannot keep a client for no time", "greet = {hold = \"kernel\", wait = \"0s\"}",
+       "a:1:34: greet.wait: is 0s, expected 1s to 31s with greet.hold = \"kernel\"\n"},
+      {"nor for longer than its steps reach", "greet = {hold = \"kernel\", wait = \"32s\"}",
+       "a:1:34: greet.wait: is 32s, expected 1s to 31s with greet.hold = \"kernel\"\n"},
+      {"nor does it look or speak meanwhile",
+       "greet = {hold = \"kernel\", banner = \"x\", early_look = \"1s\"}",
+       "a:1:36: greet.banner: the kernel says nothing with greet.hold = \"kernel\", expected \"\"\n"
+       "a:1:54: greet.early_look: early talkers come at once with greet.hold = \"kernel\", "
+       "expected \"0s\"\n"},
+      {"what does nothing may be said",
+       "greet = {hold = \"kernel\", wait = \"31s\", banner = \"\", early_look = \"0s\"}", ""},
+  };
+  for (const Row& row : rows) EXPECT_EQ(errors_of({row.text}), row.want) << row.what;
 }
 
 TEST(Rules, TheKernelHoldsWithoutTeaserAndEarlyLook) {
