@@ -11,6 +11,7 @@ import dataclasses
 import os
 import signal
 import subprocess
+import time
 
 import accounting
 from gate import Gate, greet, limits, pool, route, table
@@ -22,6 +23,7 @@ from world import LOAD_CORE, SERVER_CORE
 
 FLOOR = os.path.join(BUILD, "bench", "lychgate-floor")
 SINK = os.path.join(BUILD, "bench", "lychgate-sink")
+_QUIET_SECONDS = 0.25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -348,4 +350,5 @@ def wait_for_quiet(server, seconds):
         now = server.cpu()
         spent, last[0] = now - last[0], now
         return spent < 0.004
-    wait_until(is_quiet, seconds, f"{server.name} has finished", pause=0.25)
+    time.sleep(_QUIET_SECONDS)
+    wait_until(is_quiet, seconds, f"{server.name} has finished", pause=_QUIET_SECONDS)

@@ -40,7 +40,7 @@ class Scale:
 
 
 NORMAL = Scale()
-QUICK = Scale(wait=1, burst=300, calm_rate=200, calm=400, list_seconds=2, list_rates=(100,),
+QUICK = Scale(wait=1, burst=300, calm_rate=200, calm=200, list_seconds=2, list_rates=(100,),
               list_rates_postscreen=(100,), held=(300, 600), idle_seconds=1, preferred_rate=20,
               preferred_seconds=2, flood_parallel=200, mails=200)
 
