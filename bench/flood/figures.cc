@@ -2,6 +2,8 @@
 
 #include "bench/flood/figures.h"
 
+#include <cmath>
+
 #include <fmt/format.h>
 
 namespace lychgate::flood {
@@ -23,7 +25,7 @@ std::string grouped(uint64_t number) {
 }
 
 std::string short_number(double number) {
-  if (number < 9999.5) return grouped(static_cast<uint64_t>(number + 0.5));
+  if (number < 9999.5) return grouped(static_cast<uint64_t>(std::lround(number)));
   if (number < 999'500) return three_digits(number / 1e3) + "k";
   if (number < 999'500'000) return three_digits(number / 1e6) + "M";
   return three_digits(number / 1e9) + "G";

@@ -288,13 +288,15 @@ class FloodRefusals(unittest.TestCase):
     """None of these starts anything, so no server is needed."""
 
     def test_too_many(self):
-        """ten million are refused with limit, remedy and a count; that count then passes"""
+        """ten million are refused with limit, remedy and a count; nearly that many then pass"""
         run = Run("--count", 10_000_000, "127.0.0.1:2525")
         self.assertEqual((69, ""), (run.code, run.out))
         self.assertRegex(run.err, r"memory|files|ports")
         told = " ".join(run.err.split())
         count = re.search(r"--count (\d+) would do", told)[1]
-        self.assertEqual(0, Run("--dry-run", "--count", count, "127.0.0.1:2525").code, told)
+        # Less by a tenth, since what is free changes meanwhile.
+        fewer = int(count) * 9 // 10
+        self.assertEqual(0, Run("--dry-run", "--count", fewer, "127.0.0.1:2525").code, told)
         note(f"this machine carries {int(count):,} clients at once, both ends on it")
 
     def test_too_few_ports(self):
