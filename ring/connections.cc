@@ -80,7 +80,9 @@ void Connections::retire(uint32_t index) {
 void Connections::close_if_idle(uint32_t index) {
   if (slots[index].in_flight > 0) return;
   set_phase(index, Phase::kClosing);
-  reactor.close(index, begin(Op::kClose, index));
+  const OpTag tag = begin(Op::kClose, index);
+  if ((slots[index].evidence & kHungUp) != 0) return reactor.close_by_reset(index, tag);
+  reactor.close(index, tag);
 }
 
 Slot* Connections::take(const Completion& completion) {

@@ -1,5 +1,6 @@
 // Slots with what is in flight for them: opening, phases with their gauges, and the one right way
 // to close (cancel what is armed, wait, then close: a close with something armed sends no FIN).
+// Clients that have hung up are reset.
 // Knows nothing of sessions; both clients and our sockets to backends end here.
 
 #pragma once

@@ -94,6 +94,9 @@ class Reactor {
   // Any table. REQUIRES: nothing in flight for the slot, else the peer would see nothing
   // (measured).
   virtual void close(uint32_t slot, OpTag tag) = 0;
+  // The same with a reset (RST), which takes a third less than an orderly end (measured): for peers
+  // that have closed their side and are told nothing.
+  virtual void close_by_reset(uint32_t slot, OpTag tag) = 0;
   virtual void cancel(uint32_t slot, OpTag tag) = 0;  // any table; all in flight for the slot
   // One request, by the tag it was begun with; -ENOENT when it has completed already.
   virtual void cancel_request(OpTag target, OpTag tag) = 0;

@@ -31,8 +31,9 @@ constexpr uint16_t kPacketGroup = 1;
 // Marks the operation of a shutdown that goes the long way; taken out of the tag at completion.
 constexpr uint64_t kByWorker = 0x80;
 static_assert(static_cast<uint64_t>(Op::kDnsTcpReceive) < kByWorker);
-// Read by the kernel at completion of a set_nodelay, so it must never move.
+// Values of socket options; read by the kernel when the request runs, so they must never move.
 constexpr int kOn = 1;
+constexpr linger kNoLinger{1, 0};  // socket(7): close sends a reset
 
 // How long a turn may wait while a ring that holds owes an answer: nothing would wake it.
 constexpr milliseconds kHoldLate{10};
@@ -288,16 +289,35 @@ void UringReactor::open_socket(int family, OpTag tag) {
   tag_entry(entry, tag);
 }
 
-void UringReactor::set_nodelay(uint32_t slot, OpTag tag) {
+struct UringReactor::SocketOption {
+  int level;
+  int name;
+  const void* value;  // read by the kernel while the request runs
+  uint32_t bytes;
+};
+
+void UringReactor::set_option(uint32_t slot, const SocketOption& option, uint32_t flags,
+                              OpTag tag) {
   const auto [entry, file] = place_of(slot);
   io_uring_prep_rw(IORING_OP_URING_CMD, entry, file, nullptr, 0, 0);
   entry->cmd_op = abi::kSocketOpSetsockopt;
   // Layout of struct io_uring_sqe since 6.7: level and optname share addr, optlen file_index.
-  entry->addr = uint64_t{IPPROTO_TCP} | uint64_t{TCP_NODELAY} << 32;
-  entry->file_index = sizeof(kOn);
-  entry->addr3 = reinterpret_cast<uintptr_t>(&kOn);
-  direct(entry);
+  entry->addr = static_cast<uint64_t>(option.level) | static_cast<uint64_t>(option.name) << 32;
+  entry->file_index = option.bytes;
+  entry->addr3 = reinterpret_cast<uintptr_t>(option.value);
+  io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE | flags);
   tag_entry(entry, tag);
+}
+
+void UringReactor::set_nodelay(uint32_t slot, OpTag tag) {
+  set_option(slot, {IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof(kOn)}, 0, tag);
+}
+
+void UringReactor::close_by_reset(uint32_t slot, OpTag tag) {
+  // Linked hard: the close follows even if the option was refused, and then ends in order.
+  set_option(slot, {SOL_SOCKET, SO_LINGER, &kNoLinger, sizeof(kNoLinger)}, IOSQE_IO_HARDLINK,
+             OpTag::of(Op::kIgnored));
+  close(slot, tag);
 }
 
 void UringReactor::connect(uint32_t slot, const SocketAddress& to, OpTag tag) {

@@ -59,6 +59,7 @@ class UringReactor : public Reactor {
   void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) override;
   void shutdown_write(uint32_t slot, OpTag tag) override;
   void close(uint32_t slot, OpTag tag) override;
+  void close_by_reset(uint32_t slot, OpTag tag) override;
   void cancel(uint32_t slot, OpTag tag) override;
   void cancel_request(OpTag target, OpTag tag) override;
   void poll(uint32_t slot, Readiness what, OpTag tag) override;
@@ -91,6 +92,8 @@ class UringReactor : public Reactor {
   // A submission entry of the ring whose table has the slot, and the slot's number there.
   struct Place;
   Place place_of(uint32_t slot);
+  struct SocketOption;
+  void set_option(uint32_t slot, const SocketOption& option, uint32_t flags, OpTag tag);
   std::optional<int32_t> shut(OpTag tag, int32_t fd);
   void take(const io_uring_cqe& cqe, uint32_t first_slot);
   uint32_t harvest(TableRing& ring, uint32_t first_slot);

@@ -61,6 +61,18 @@ TEST_F(ConnectionsTest, AnIdleClientIsClosedAtOnce) {
   gate.expect_empty();
 }
 
+// A half-closed peer is the one that can still tell an end from a reset.
+TEST_F(ConnectionsTest, AClientThatHasHungUpIsReset) {
+  Gate gate;
+  const Driver::Pair pair = gate.client();
+  shutdown(pair.client.get(), SHUT_WR);
+  gate.slots[pair.slot].evidence = kHungUp;
+  gate.connections.retire(pair.slot);
+  EXPECT_EQ(gate.take(Op::kClose), nullptr);
+  EXPECT_EQ(peer_sees(pair.client), PeerSees::kReset);
+  gate.expect_empty();
+}
+
 TEST_F(ConnectionsTest, WhatIsArmedIsCancelledBeforeTheClose) {
   Gate gate;
   const Driver::Pair pair = gate.client();

@@ -77,6 +77,17 @@ TEST_F(HoldTables, AnswerEveryVerbTheyKnowInTheNextTurn) {
   EXPECT_EQ(driver_->stats().hold_late, 0U);
 }
 
+TEST_F(HoldTables, AResetIsAnsweredInTheNextTurnToo) {
+  const Driver::Pair pair = this->pair(1);
+  driver_->close_by_reset(pair.slot, on(Op::kClose, pair.slot));
+  const auto came = driver_->turn(milliseconds(0));
+  ASSERT_EQ(came.size(), 2U) << "the option and the close";
+  EXPECT_EQ(came.back().tag.operation(), Op::kClose);
+  EXPECT_EQ(came.back().result, 0);
+  EXPECT_EQ(peer_sees(pair.client), PeerSees::kReset);
+  EXPECT_EQ(driver_->stats().hold_late, 0U);
+}
+
 TEST_F(HoldTables, NobodyWaitingIsAnsweredToo) {
   PeerAddress peer;
   driver_->accept_direct(listener_.fd.get(), 1, peer, OpTag::of(Op::kAccept));

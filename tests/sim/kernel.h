@@ -103,8 +103,9 @@ struct Request {
   int fd = -1;
   std::span<char> into{};
   std::span<const char> bytes{};
-  size_t done = 0;     // kSend: bytes in the socket so far
-  bool whole = false;  // kSend: MSG_WAITALL
+  size_t done = 0;        // kSend: bytes in the socket so far
+  bool whole = false;     // kSend: MSG_WAITALL
+  bool by_reset = false;  // kClose
   ring::Readiness what = ring::Readiness::kInput;
   const SocketAddress* to = nullptr;
   ring::DescriptorMessage* message = nullptr;

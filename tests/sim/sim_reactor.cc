@@ -130,6 +130,9 @@ void SimReactor::shutdown_write(uint32_t slot, OpTag tag) {
 void SimReactor::close(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kClose, .tag = tag, .slot = slot});
 }
+void SimReactor::close_by_reset(uint32_t slot, OpTag tag) {
+  queue({.verb = Verb::kClose, .tag = tag, .slot = slot, .by_reset = true});
+}
 void SimReactor::cancel(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kCancel, .tag = tag, .slot = slot});
 }

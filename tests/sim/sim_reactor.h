@@ -55,6 +55,7 @@ class SimReactor : public ring::Reactor {
             ring::OpTag tag) override;
   void shutdown_write(uint32_t slot, ring::OpTag tag) override;
   void close(uint32_t slot, ring::OpTag tag) override;
+  void close_by_reset(uint32_t slot, ring::OpTag tag) override;
   void cancel(uint32_t slot, ring::OpTag tag) override;
   void cancel_request(ring::OpTag target, ring::OpTag tag) override;
   void poll(uint32_t slot, ring::Readiness what, ring::OpTag tag) override;

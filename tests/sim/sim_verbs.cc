@@ -369,6 +369,10 @@ SimReactor::Answer SimReactor::do_close(Request& request) {
     violation(fmt::format("slot {} is closed with {} requests in flight: the peer sees nothing",
                           request.slot, left));
   }
+  if (request.by_reset && !socket->far_ended && !socket->broken) {
+    violation(fmt::format("slot {} is reset though its peer has not ended", request.slot));
+  }
+  socket->near_reset = socket->near_reset || request.by_reset;
   if (--socket->slots == 0 && socket->far != nullptr) socket->far->let_go();
   drop_reference(*socket);
   return answer(0);
