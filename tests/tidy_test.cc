@@ -144,7 +144,7 @@ struct Library {
 
 const std::vector<Library>& libraries() {
   static const std::vector<Library> kLibraries = {
-      {"liburing", {"ring"}},
+      {"liburing", {"ring", "bench"}},
       {"toml++/", {"core/config", "tests"}},
       {"CLI/", {"core/daemon", "bench"}},
       {"ldns/", {"dns", "bench", "tests"}},
