@@ -75,6 +75,7 @@ class InstantKernel final : public ring::Reactor {
     free_.push_back(slot);
     answer(tag, 0);
   }
+  void close_by_reset(uint32_t slot, OpTag tag) override { close(slot, tag); }
   void cancel(uint32_t /*slot*/, OpTag tag) override { answer(tag, -ENOENT); }
   void write_fd(int /*fd*/, std::span<const char> bytes, OpTag tag) override {
     log_bytes_ += bytes.size();
