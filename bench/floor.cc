@@ -1,6 +1,7 @@
 // A bare accept loop, the floor that lychgate is measured against (bench/compare): epoll, accept4
-// until EAGAIN, a banner of 30 bytes, then close or hold. Owns one listener on 127.0.0.1 and what
-// it accepted. It reads nothing and knows no timers, limits or logs.
+// until EAGAIN, a banner of 30 bytes, then close, or hold, or (life) hold for a time, look once and
+// close, which is what a zombie costs any program. Owns one listener on 127.0.0.1 and what it
+// accepted. It knows no limits, logs or verdicts.
 //
 // One line with its port when it is ready; on SIGUSR1 a JSON line with counts and CPU so far, on
 // SIGTERM or SIGINT the same and exit.
@@ -16,12 +17,14 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -31,15 +34,24 @@
 
 namespace {
 
-enum class Mode : uint8_t { kWriteClose, kHold, kAcceptClose };
+enum class Mode : uint8_t { kWriteClose, kHold, kAcceptClose, kLife };
+using Clock = std::chrono::steady_clock;
 
 struct Plan {
   uint16_t port = 0;
   Mode mode = Mode::kWriteClose;
   std::string banner = "220 floor.example ESMTP bare\r\n";
   int backlog = 4096;
+  unsigned wait_ms = 2000;  // life
   std::optional<unsigned> cpu;
 };
+
+// Who is held for a time, in the order of the accepts.
+struct Held {
+  int client;
+  Clock::time_point until;
+};
+using HeldQueue = std::deque<Held>;
 
 struct Counts {
   std::atomic<uint64_t> accepted{0};
@@ -77,17 +89,37 @@ uint16_t port_of(int listener) {
   return ntohs(address.sin_port);
 }
 
-void serve(const Plan& plan, int client, Counts& counts) {
+void serve(const Plan& plan, int client, HeldQueue& queue, Counts& counts) {
   counts.accepted.fetch_add(1, std::memory_order_relaxed);
   if (plan.mode != Mode::kAcceptClose && !plan.banner.empty() &&
       send(client, plan.banner.data(), plan.banner.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
     counts.unwritten.fetch_add(1, std::memory_order_relaxed);
   }
-  if (plan.mode == Mode::kHold) {
-    counts.held.fetch_add(1, std::memory_order_relaxed);
-  } else {
-    close(client);
+  switch (plan.mode) {
+    case Mode::kHold:
+      counts.held.fetch_add(1, std::memory_order_relaxed);
+      return;
+    case Mode::kLife:
+      return queue.push_back({client, Clock::now() + std::chrono::milliseconds(plan.wait_ms)});
+    case Mode::kWriteClose:
+    case Mode::kAcceptClose:
+      close(client);
+      return;
   }
+}
+
+// Looks at those whose time is over and closes them. How long until the next, for epoll_wait.
+int end_lives(HeldQueue& queue) {
+  const auto now = Clock::now();
+  for (; !queue.empty() && queue.front().until <= now; queue.pop_front()) {
+    char look[64];
+    [[maybe_unused]] const ssize_t got =
+        recv(queue.front().client, look, sizeof(look), MSG_DONTWAIT);
+    close(queue.front().client);
+  }
+  if (queue.empty()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(queue.front().until - now);
+  return static_cast<int>(left.count());
 }
 
 // Returns when no descriptor is left.
@@ -95,12 +127,13 @@ void accept_until_full(const Plan& plan, int listener, Counts& counts) {
   const int poll = epoll_create1(EPOLL_CLOEXEC);
   epoll_event event{.events = EPOLLIN, .data = {}};
   if (poll < 0 || epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event) != 0) give_up("epoll");
+  HeldQueue queue;
   for (;;) {
-    if (epoll_wait(poll, &event, 1, -1) < 0 && errno != EINTR) give_up("epoll_wait");
+    if (epoll_wait(poll, &event, 1, end_lives(queue)) < 0 && errno != EINTR) give_up("epoll_wait");
     for (;;) {
       const int client = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (client >= 0) {
-        serve(plan, client, counts);
+        serve(plan, client, queue, counts);
       } else if (errno == EMFILE) {
         return;
       } else if (errno == EAGAIN) {
@@ -152,13 +185,17 @@ void read_command_line(int argc, char** argv, Plan& plan) {
   CLI::App app{"A bare accept loop on 127.0.0.1, the floor lychgate is measured against."};
   const std::map<std::string, Mode> modes{{"write-close", Mode::kWriteClose},
                                           {"hold", Mode::kHold},
-                                          {"accept-close", Mode::kAcceptClose}};
+                                          {"accept-close", Mode::kAcceptClose},
+                                          {"life", Mode::kLife}};
   app.add_option("--port", plan.port, "port; 0: the kernel picks one")->capture_default_str();
   app.add_option("--mode", plan.mode, "what becomes of a client")
       ->transform(CLI::CheckedTransformer(modes));
   app.add_option("--banner", plan.banner, "what each client hears; empty: nothing");
   app.add_option("--backlog", plan.backlog, "clients waiting to be accepted")
       ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--wait", plan.wait_ms, "life: milliseconds until it looks and closes")
+      ->check(CLI::Range(1, 60000))
       ->capture_default_str();
   app.add_option("--cpu", plan.cpu, "core to run on");
   try {
