@@ -124,6 +124,8 @@ class Reactor {
   virtual std::span<const char> packet(uint16_t id) const = 0;
   virtual void give_back_packet(uint16_t id) = 0;
 
+  // Verbs wait for the next turn to reach the kernel.
+  virtual bool has_queued() const = 0;
   // Submits, waits for the first completion up to wait (nullopt: without limit) and returns what
   // came, at most kCompletionsPerTurnMax. The span lives until the next turn.
   virtual std::span<const Completion> turn(std::optional<milliseconds> wait) = 0;

@@ -470,6 +470,10 @@ void UringReactor::turn_hold_rings() {
   kernel_->listed.resize(kept);
 }
 
+bool UringReactor::has_queued() const {
+  return !kernel_->listed.empty() || io_uring_sq_ready(&kernel_->main.kernel()) > 0;
+}
+
 std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait) {
   kernel_->ready.clear();
   if (!kernel_->listed.empty()) turn_hold_rings();
@@ -485,8 +489,13 @@ std::span<const Completion> UringReactor::turn(std::optional<milliseconds> wait)
   limit.tv_nsec = span.count() % 1000 * 1000000;
   io_uring_cqe* first = nullptr;
   // Errors are -ETIME and -EINTR, both a normal end of the wait, or -EBUSY while completions that
-  // overflowed are drained below.
-  io_uring_submit_and_wait_timeout(&ring, &first, 1, &limit, nullptr);
+  // overflowed are drained below. Not to wait at all is another call: a limit of 0 would still set
+  // a timer and go to sleep.
+  if (span == milliseconds(0)) {
+    io_uring_submit_and_get_events(&ring);
+  } else {
+    io_uring_submit_and_wait_timeout(&ring, &first, 1, &limit, nullptr);
+  }
   harvest(kernel_->main, 0);
   return kernel_->ready;
 }

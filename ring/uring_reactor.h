@@ -80,6 +80,7 @@ class UringReactor : public Reactor {
   uint32_t buffers_free() const override;
   std::span<const char> packet(uint16_t id) const override;
   void give_back_packet(uint16_t id) override;
+  bool has_queued() const override;
   std::span<const Completion> turn(std::optional<milliseconds> wait) override;
 
   const ReactorStats& stats() const { return stats_; }

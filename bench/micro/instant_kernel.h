@@ -82,6 +82,7 @@ class InstantKernel final : public ring::Reactor {
     answer(tag, static_cast<int>(bytes.size()));
   }
   uint32_t table_size() const override { return slots_; }
+  bool has_queued() const override { return false; }
   std::span<const ring::Completion> turn(std::optional<milliseconds> /*wait*/) override {
     told_.clear();
     std::swap(told_, pending_);

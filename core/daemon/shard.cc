@@ -90,7 +90,7 @@ uint32_t Shard::clients() const {
 
 std::optional<milliseconds> Shard::wait(Tick now) const {
   if (transfers_.has_outcomes()) return milliseconds{0};
-  if (!lines_.empty()) return milliseconds{0};  // an idle turn to write them
+  if (!lines_.empty()) return milliseconds{0};  // to write them once what is queued has gone
   std::optional<Tick> wake = timers_.next_wake();
   const auto consider = [&wake](std::optional<Tick> at) {
     if (at && (!wake || tick_reached(*wake, *at))) wake = at;
@@ -128,7 +128,8 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
   mover_.advance();
   acceptor_.submit(now);
-  if (completions.empty() || log_.due(now)) write_lines();
+  // What is queued goes to the kernel first: a client may be waiting for it.
+  if (!reactor_.has_queued() || log_.due(now)) write_lines();
   log_.flush(now);
 }
 

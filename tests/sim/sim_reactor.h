@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,15 +75,20 @@ class SimReactor : public ring::Reactor {
   uint32_t buffers_free() const override { return buffers_seen_free_; }
   std::span<const char> packet(uint16_t id) const override;
   void give_back_packet(uint16_t id) override;
+  bool has_queued() const override { return !submissions_.empty(); }
   std::span<const ring::Completion> turn(std::optional<milliseconds> wait) override;
 
   // The other side: clients, backends and services.
-  int listen(uint32_t backlog);
+  // defer: silent clients are kept for as long (TCP_DEFER_ACCEPT), rounded as Linux does; 0: not.
+  int listen(uint32_t backlog, Time defer = 0);
   int make_control();
+  // A descriptor that can be polled; source_changed() looks whether it is readable now.
+  int make_source(std::function<bool()> readable);
+  void source_changed(int fd);
   int make_log();
   // queue_max: datagrams that it holds until a buffer takes them.
   int make_packet_socket(PacketFar& far, size_t queue_max);
-  // A connection is ready to be accepted; false when the queue is full.
+  // A SYN has come; false when the queue is full, which drops it.
   bool arrive(int listener, const SocketPtr& socket);
   void serve(const SocketAddress& address, Server& server);
   void connect_done(Socket& socket, int result);
@@ -109,11 +115,13 @@ class SimReactor : public ring::Reactor {
   // Asked for, for nobody's slot, and not yet come.
   uint32_t sockets_coming() const { return sockets_coming_; }
   bool is_open(uint32_t slot) const { return table_[slot] != nullptr; }
+  // Whose connection a slot is; kNobody: a DNS stream's, or none.
+  uint32_t client_of(uint32_t slot) const { return table_[slot] ? table_[slot]->client : kNobody; }
   uint32_t unsettled(uint32_t slot) const { return unsettled_[slot]; }
   bool all_buffers_back() const { return kernel_buffers_.size() == buffer_count_; }
   // Packet buffers that the gate has taken and not given back.
   uint32_t packets_held() const { return packets_held_; }
-  uint32_t waiting_clients() const;  // in the queues of listeners
+  uint32_t waiting_clients() const;  // in the queues and waiting rooms of listeners
   uint32_t real_sockets() const;     // real descriptors of sockets
   uint32_t pipes() const { return pipes_made_; }
   bool pipes_empty() const;
@@ -123,19 +131,21 @@ class SimReactor : public ring::Reactor {
  private:
   struct Listener {
     uint32_t backlog = 0;
-    std::deque<SocketPtr> queue;
-    std::optional<ring::OpTag> poll;
+    Time defer = 0;
+    std::map<const Socket*, SocketPtr> room{};  // the waiting room of TCP_DEFER_ACCEPT
+    std::deque<SocketPtr> queue{};
+    std::optional<ring::OpTag> poll{};
   };
-  struct Control {
-    bool readable = false;
-    std::optional<ring::OpTag> poll;
+  struct Source {
+    std::function<bool()> readable;
+    std::optional<ring::OpTag> poll{};
   };
   struct LogEnd {};
   struct PipeEnd {
     std::shared_ptr<Pipe> pipe;
     bool reads = false;
   };
-  using File = std::variant<std::shared_ptr<Listener>, std::shared_ptr<Control>, LogEnd, PipeEnd,
+  using File = std::variant<std::shared_ptr<Listener>, std::shared_ptr<Source>, LogEnd, PipeEnd,
                             SocketPtr, std::shared_ptr<PacketSocket>>;
   struct Posted {
     ring::Completion completion;
@@ -159,6 +169,7 @@ class SimReactor : public ring::Reactor {
   Answer do_poll_listener(Request& request);
   Answer do_accept(Request& request);
   Answer do_peek(Request& request);
+  Answer look_into(Socket& socket, std::span<char> into);
   Answer do_discard(Request& request);
   Answer do_receive(Request& request);
   Answer do_send(Request& request);
@@ -183,6 +194,12 @@ class SimReactor : public ring::Reactor {
   void close_real(int fd);
   ssize_t splice_in(Socket& from, Pipe& to, size_t bytes_max);
   ssize_t splice_out(Pipe& from, Socket& to, size_t bytes_max);
+
+  Listener& listener(int fd);
+  void enqueue(Listener& listener, const SocketPtr& socket);
+  bool let_out(Socket& socket);
+  void remind(const SocketPtr& socket, Time waited);
+  void stirred(Socket& socket);
 
   void wake(Socket& socket);
   void touch(const Socket& socket, const char* what);
@@ -212,6 +229,7 @@ class SimReactor : public ring::Reactor {
   uint32_t sockets_coming_ = 0;
   std::vector<uint32_t> unsettled_;  // requests of a slot whose last completion was not seen yet
   std::map<int, File> files_;
+  bool control_said_ = false;
   std::map<std::string, Server*> servers_;
   std::vector<Request> submissions_;
   std::deque<Posted> posted_;
