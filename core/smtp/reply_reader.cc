@@ -8,6 +8,7 @@ namespace lychgate::smtp {
 namespace {
 
 constexpr size_t kCodeDigits = 3;
+constexpr uint16_t kRefusals = 400;  // and above, RFC 5321 4.2.1
 
 // 0: the line does not begin with a code from 200 to 599.
 uint16_t code_of(std::string_view line) {
@@ -42,7 +43,9 @@ ReadReply ReplyReader::take(const ReadLine& line) {
   const char separator = line.text.size() > kCodeDigits ? line.text[kCodeDigits] : ' ';
   const bool readable =
       code != 0 && (separator == ' ' || separator == '-') && !line.has(kBareCr) && !line.has(kNul);
-  if (!readable || (code_ != 0 && code != code_)) return fail(ReplyOutcome::kMalformed, line);
+  // A gate that has sent a `220-` teaser can only refuse in the same reply.
+  const bool goes_on = code_ == 0 || code == code_ || code >= kRefusals;
+  if (!readable || !goes_on) return fail(ReplyOutcome::kMalformed, line);
   if (++line_count_ > lines_max_) return fail(ReplyOutcome::kTooLong, line);
   const bool last = separator == ' ';
   code_ = last ? 0 : code;

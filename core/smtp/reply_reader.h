@@ -45,7 +45,9 @@ class ReplyReader {
       : lines_(storage), lines_max_(lines_max) {}
 
   // The next line, or all bytes used without one. After a kComplete the next reply begins. A line
-  // may end with LF alone: here it smuggles nothing, and old servers write it.
+  // may end with LF alone: here it smuggles nothing, and old servers write it. All lines of a reply
+  // have one code, but a refusal may break off what began otherwise, as postscreen and this gate
+  // do.
   ReadReply read(std::span<const char> bytes);
 
  private:

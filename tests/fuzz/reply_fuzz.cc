@@ -78,13 +78,13 @@ std::vector<Told> read_all(const Pieces& pieces, const Bounds& bounds) {
   return out;
 }
 
-// One code for all lines of a reply, and no more of them than allowed.
+// One code for all lines of a reply, unless a refusal breaks it off; no more lines than allowed.
 void check_form(const std::vector<Told>& told, const Bounds& bounds) {
   uint16_t code = 0;
   uint32_t lines = 0;
   for (const Told& line : told) {
     if (!is_line(line.outcome)) continue;
-    LYCH_CHECK(code == 0 || code == line.code);
+    LYCH_CHECK(code == 0 || code == line.code || line.code >= 400);
     LYCH_CHECK(++lines <= bounds.lines);
     const bool last = line.outcome == ReplyOutcome::kComplete;
     code = last ? 0 : line.code;
