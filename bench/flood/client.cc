@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "bench/flood/reply_codes.h"
 #include "core/base/check.h"
 
 namespace lychgate::flood {

@@ -60,7 +60,7 @@ Script write_script(const Plan& plan, const Manners& manners, std::string_view d
 
 void Talk::begin(Profile profile, uint64_t sequence) {
   LYCH_CHECK(profile == Profile::kLegit || profile == Profile::kBot || profile == Profile::kEarly);
-  reader_ = ReplyReader();
+  reader_ = smtp::ReplyReader(line_);
   sequence_ = sequence;
   profile_ = profile;
   due_ = Due::kGreeting;
@@ -69,23 +69,23 @@ void Talk::begin(Profile profile, uint64_t sequence) {
 
 Move Talk::hear(std::string_view bytes, const Script& script, ReplyCounts& replies) {
   Move move;
-  while (!bytes.empty() && !move.end) {
-    ReplyLine line;
-    const LineOutcome outcome = reader_.next(bytes, line);
-    if (outcome == LineOutcome::kNeedMore) break;
-    if (outcome == LineOutcome::kMalformed) {
+  while (!move.end) {
+    const smtp::ReadReply reply = reader_.read(bytes);
+    bytes.remove_prefix(reply.used);
+    if (reply.outcome == smtp::ReplyOutcome::kNeedMore) break;
+    if (reply.code == 0) {
       move.end = Ending::kBroken;
       break;
     }
-    if (due_ == Due::kEhlo && line.text.starts_with("SIZE")) size_ = true;
-    if (!line.last) continue;
-    ++replies[line.code];
+    if (due_ == Due::kEhlo && reply.text.starts_with("SIZE")) size_ = true;
+    if (reply.outcome == smtp::ReplyOutcome::kContinued) continue;
+    ++replies[reply.code];
     // Two replies at once, when only the first was due: the second may only be a farewell.
     if (profile_ == Profile::kLegit && !move.say.empty()) {
-      move.end = line.code >= 400 ? Ending::kRefused : Ending::kBroken;
+      move.end = reply.code >= 400 ? Ending::kRefused : Ending::kBroken;
       break;
     }
-    answer(line.code, script, move);
+    answer(reply.code, script, move);
   }
   return move;
 }

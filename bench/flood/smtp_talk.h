@@ -11,8 +11,9 @@
 #include <string_view>
 
 #include "bench/flood/plan.h"
-#include "bench/flood/reply_reader.h"
 #include "bench/flood/tally.h"
+#include "core/smtp/replies.h"
+#include "core/smtp/reply_reader.h"
 
 namespace lychgate::flood {
 
@@ -55,6 +56,8 @@ using ReplyCounts = std::map<int, uint64_t>;
 
 class Talk {
  public:
+  Talk() = default;
+  Talk(const Talk&) = delete;  // the reader's storage is in it
   // REQUIRES: a profile that talks and reads: legit, bot or early.
   void begin(Profile profile, uint64_t sequence);
   Move hear(std::string_view bytes, const Script& script, ReplyCounts& replies);
@@ -72,7 +75,8 @@ class Talk {
   std::string mail_command(const Script& script) const;
   std::string message_head(const Script& script) const;
 
-  ReplyReader reader_;
+  std::array<char, smtp::kReplyLineMax> line_{};
+  smtp::ReplyReader reader_{line_};
   std::string text_;  // our own words while they are being sent
   uint64_t sequence_ = 0;
   Profile profile_ = Profile::kLegit;

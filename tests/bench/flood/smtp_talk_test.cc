@@ -108,6 +108,8 @@ TEST(Talk, OfALegitimateClientGoesReplyByReply) {
           {"EHLO is put off", {hi, "451 later\r\n"}, "EHLO ", Ending::kRefused},
           {"refused in the greeting", {"220-wait\r\n", "521 go\r\n"}, "", Ending::kRefused},
           {"too busy", {"421 busy\r\n"}, "", Ending::kRefused},
+          {"another code within a reply", {hi, "250-a\r\n220 b\r\n"}, "EHLO ", Ending::kBroken},
+          {"a line without end", {std::string(600, '2')}, "", Ending::kBroken},
           {"sender refused", {hi, ehlo, "550 no\r\n"}, "EHLO MAIL ", Ending::kRefused},
           {"recipient is elsewhere",
            {hi, ehlo, ok, "251 ok\r\n"},
