@@ -21,6 +21,7 @@ ALLOWED = "127.32.0.0/16"       # clients that are let through at once
 _ALLOWED_FLOOD = "127.64.0.0/10"  # all others, for works in which nobody is screened
 _UNKNOWN = itertools.cycle(range(64, 120))
 _WARM_UP = 20
+_FLOOD_OPEN_MOST = 200_000      # clients of the flood open at once; they stay for 0.1 s
 _SETTLE_SECONDS = 2             # the gate's early look is over, RCU has freed what it frees
 
 
@@ -163,8 +164,8 @@ def preferred(bench, name, flooded):
         load = None
         if flooded:
             load = stack.enter_context(Flood(
-                server.port, "zombie", hold="100ms", count=100_000_000,
-                parallel=scale.flood_parallel, duration=f"{scale.preferred_seconds + 2}s",
+                server.port, "zombie", hold="100ms", count=100_000_000, rate=scale.flood_rate,
+                parallel=_FLOOD_OPEN_MOST, duration=f"{scale.preferred_seconds + 2}s",
                 sources=_ALLOWED_FLOOD))
             time.sleep(1)
         said = _call_preferred(server, scale.preferred_rate * scale.preferred_seconds, scale)

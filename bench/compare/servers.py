@@ -130,12 +130,17 @@ class Floor(Server):
     name = "floor"
 
     def __init__(self, door):
-        words = [FLOOR, "--mode", door.mode, "--backlog", str(door.backlog)]
+        words = [FLOOR, "--mode", self.mode(door), "--backlog", str(door.backlog),
+                 "--wait", str(door.wait * 1000)]
         if not door.banner:
             words += ["--banner", ""]
         self._program = _Program(SERVER_CORE, *words)
         self.port = self._program.port
         self.stop = self._program.stop
+
+    @staticmethod
+    def mode(door):
+        return door.mode
 
     def pids(self):
         return [self._program.pid]
@@ -146,6 +151,17 @@ class Floor(Server):
 
     def resume(self):
         self._program.signal(signal.SIGCONT)
+
+
+class BareLife(Floor):
+    """The same loop living a zombie's whole life: it waits, looks once and closes, and knows no
+    limits, access list, verdict or log."""
+
+    name = "bare life"
+
+    @staticmethod
+    def mode(door):
+        return "life"
 
 
 class Direct(Server):
@@ -339,7 +355,7 @@ class HaProxy(Server):
         self._kept.close()
 
 
-BY_NAME = {kind.name: kind for kind in (Lychgate, Postscreen, HaProxy, Floor, Direct)}
+BY_NAME = {kind.name: kind for kind in (Lychgate, Postscreen, HaProxy, Floor, BareLife, Direct)}
 
 
 def wait_for_quiet(server, seconds):
