@@ -24,7 +24,9 @@ inline constexpr uint32_t kTableSlotsMax = 1u << 20;
 inline constexpr uint32_t kTablesMax = 64;
 // Slots of one shard over all its tables: 256 MiB of them.
 inline constexpr uint32_t kSlotsMax = 1u << 22;
-static_assert(kTableSlotsMax <= kSlotsMax);
+// Clients of one shard: with half of the main table and part of the last one empty they still fit.
+inline constexpr uint32_t kClientsPerShardMax = kSlotsMax / 2;
+static_assert(kClientsPerShardMax + kTableSlotsMax * 3 / 2 < kSlotsMax);
 // The tag packs the slot in 24 bits.
 inline constexpr uint32_t kTagSlotBits = 24;
 static_assert(kSlotsMax < (1u << kTagSlotBits));

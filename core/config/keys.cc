@@ -71,7 +71,7 @@ const Key kKeys[] = {
     {"limits.per_address", Type::kInteger, "clients", within(0, 65000), "50",
      "Parallel clients of one address, the next hears 421; 0: 65000.",
      LYCHGATE_FIELD(limits.per_address)},
-    {"limits.per_shard", Type::kInteger, "clients", within(0, kSlotsMax), "0",
+    {"limits.per_shard", Type::kInteger, "clients", within(0, kClientsPerShardMax), "0",
      "Clients one shard holds, the next hears 421; 0: what the descriptor limit allows.",
      LYCHGATE_FIELD(limits.per_shard)},
     {"limits.held", Type::kInteger, "clients", within(0, kHeldMax), "0",

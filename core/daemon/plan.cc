@@ -18,6 +18,7 @@
 
 #include "core/base/limits.h"
 #include "core/daemon/log.h"
+#include "core/daemon/sizes.h"
 #include "core/smtp/replies.h"
 
 namespace lychgate::daemon {
@@ -25,11 +26,7 @@ namespace {
 
 // Listeners, pipes, log and the descriptors of hand-offs in progress, beside the slot table.
 constexpr rlim_t kDescriptorsMin = 512;
-
-// Slots beside those of the clients, for sockets to backends and what is closing.
-uint32_t slots_beside(uint32_t clients) {
-  return std::clamp(clients / 8, kSlotsMin, kTransfersMax);
-}
+static_assert(kDescriptorsMin >= 8 * kSlotsMin);
 
 Result<std::string> read_file(const std::string& path) {
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "re"), std::fclose);
@@ -47,24 +44,6 @@ Result<std::string> read_file(const std::string& path) {
               fmt::format("cannot read the access list {}: {}", path, errno_text(errno)));
 }
 
-// One table where the limit allows it; else as many tables as hold the clients, half of the main
-// one being kept for those who are handed off (core/daemon/mover.h).
-Result<void> size_tables(Plan& plan, uint32_t most) {
-  uint32_t& clients = plan.config.limits.per_shard;
-  if (clients == 0) clients = most - std::max(kSlotsMin, most / 8);
-  plan.slots = plan.table_slots = clients + slots_beside(clients);
-  if (plan.slots <= most) return {};
-  const uint32_t tables = 1 + (clients - most / 2 + most - 1) / most;
-  plan.table_slots = most;
-  plan.slots = tables * most;
-  if (tables <= kTablesMax && uint64_t{tables} * most <= kSlotsMax) return {};
-  return fail(ExitCode::kOsError,
-              fmt::format("descriptor limit too low: limits.per_shard = {} needs {} tables of {} "
-                          "connection slots, a shard has at most {}; raise LimitNOFILE (ulimit "
-                          "-Hn) to at least {}, or lower limits.per_shard or use more shards",
-                          clients, tables, most, kTablesMax, clients / kTablesMax * 2));
-}
-
 Result<void> size_by_descriptors(Plan& plan) {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -77,7 +56,11 @@ Result<void> size_by_descriptors(Plan& plan) {
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
   const auto most = static_cast<uint32_t>(std::min<rlim_t>(limit.rlim_max, kTableSlotsMax));
-  if (auto sized = size_tables(plan, most); !sized) return sized;
+  const auto sizes = size_shard(plan.config.limits.per_shard, most);
+  if (!sizes) return tl::unexpected(sizes.error());
+  plan.config.limits.per_shard = sizes->clients;
+  plan.slots = sizes->slots;
+  plan.table_slots = sizes->table_slots;
   // Each bulk relay holds two real descriptors; a quarter of them stays for everything else.
   plan.bulk_relays_max = static_cast<uint32_t>(std::min<rlim_t>(limit.rlim_max, 1u << 20) * 3 / 8);
   return {};

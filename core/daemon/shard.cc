@@ -8,6 +8,7 @@
 #include "core/admission/limits.h"
 #include "core/admission/routes.h"
 #include "core/base/check.h"
+#include "core/daemon/sizes.h"
 
 namespace lychgate::daemon {
 
@@ -22,13 +23,6 @@ handoff::TransferOptions transfer_options(const ShardParts& parts, uint32_t slot
           .records = std::min(slots, kTransfersMax),
           .buffers = kRelayBuffers,
           .bulk_relays_max = parts.bulk_relays_max};
-}
-
-// Slots of the main table that accept leaves free: a full table of held clients must still be able
-// to hand one off, and where others hold most of them, many.
-uint32_t reserve_of(const ring::Reactor& reactor, const SlotTable& slots) {
-  const uint32_t main = std::min(reactor.table_size(), slots.size());
-  return slots.size() > main ? main / 2 : main / 16;
 }
 
 // Phases in which the slot's completions and timer are the hand-off's. (In kLooking the same field
@@ -65,8 +59,9 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       slots_(slots),
       timers_(slots, now),
       connections_(slots, parts.reactor, timers_, counters_),
-      acceptor_(connections_, parts.listeners, reserve_of(parts.reactor, slots)),
-      mover_(connections_, reserve_of(parts.reactor, slots) / 2),
+      acceptor_(connections_, parts.listeners,
+                accept_reserve(slots.size(), parts.reactor.table_size())),
+      mover_(connections_, accept_reserve(slots.size(), parts.reactor.table_size()) / 2),
       pools_(parts.config, parts.counters, parts.index),
       transfers_(connections_, pools_, transfer_options(parts, slots.size())),
       teaser_(parts.teaser),
