@@ -15,6 +15,11 @@ using smtp::ReplyId;
 
 namespace {
 
+// In a run in which all questions are answered: when all lists have been proven, and how long the
+// questions about a client take at most.
+constexpr Time kAllProven = 5000;
+constexpr Time kAnswered = 2500;
+
 constexpr std::string_view kListed = " 5.7.1 Service unavailable; client [";
 
 // The one reply that has names in it is known by its beginning.
@@ -61,7 +66,9 @@ bool Client::allowlisted() const {
   return scenario_.access.lookup(script_.from.address) == admission::AccessResult::kPermit;
 }
 
-void Client::come() {
+void Client::come(bool syn_told) {
+  syn_told_ = syn_told;
+  ++crowd_.syns[script_.from.address.text()];
   const int listener_fd = static_cast<int>(script_.listener);
   in_queue_ = stage_.reactor.arrive(listener_fd, socket_);
   if (in_queue_) plan();
@@ -204,6 +211,25 @@ void Client::accepted() {
   }
 }
 
+void Client::looked(int result) {
+  if (result > 0) {
+    found_talking_ = true;
+  } else if (result == -EAGAIN) {
+    found_silent_ = true;
+  } else {
+    found_gone_ = true;
+  }
+}
+
+// What was seen decides; who comes from the kernel is always seen.
+void Client::check_looks() {
+  if (found_gone_) fault("handed off although it was seen to be gone");
+  if (found_talking_ && scenario_.config.greet.pregreet != config::Action::kIgnore) {
+    fault("handed off although it was seen to speak early");
+  }
+  if (kernel_holds() && !found_silent_ && !found_talking_) fault("handed off without a look");
+}
+
 // May be called again for each backend that is tried.
 void Client::hand_off_begins() {
   if (released_) fault("handed off after it was let go");
@@ -218,10 +244,13 @@ void Client::hand_off_begins() {
     fault("handed off although the access list rejects it");
   }
   if (config.greet.wait == milliseconds(0)) return;
-  const Time served = *accepted_at_ + static_cast<Time>(config.greet.wait.count());
+  check_looks();
+  // The kernel's wait is over when its clients come.
+  const auto wait = kernel_holds() ? 0 : static_cast<Time>(config.greet.wait.count());
+  const Time served = *accepted_at_ + wait;
   if (stage_.agenda.now() < served) check_let_off();
   // The verdict may be older than this: a backend was waited for.
-  if (let_off_ || may_be_let_off()) return;
+  if (!kernel_holds() && (let_off_ || may_be_let_off())) return;
   check_score_when_handed_off();
   const bool early = first_byte_at_ && *first_byte_at_ < served;
   if (early && config.greet.pregreet != config::Action::kIgnore) {
@@ -239,8 +268,32 @@ bool Client::asks_lists() const {
 
 // What was good for a client that still waited when this one came is good for this one too.
 Time Client::good_since() const {
-  const Time wait = static_cast<Time>(scenario_.config.greet.wait.count()) + 1000;
+  const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());
+  const Time wait = (kernel_holds() ? scenario_.kernel_wait : gate) + 1000;
   return *accepted_at_ - std::min(*accepted_at_, wait);
+}
+
+// It came out of the waiting room when its wait was over, not after another SYN-ACK.
+bool Client::came_when_due() const {
+  return *accepted_at_ <= script_.arrives + scenario_.kernel_wait + 500;
+}
+
+// Nothing can have pushed out what the lists said in the meantime.
+bool Client::remembered() const {
+  return syn_told_ && scenario_.syn.forged == 0 && scenario_.config.dns.cache == 65536 &&
+         came_when_due();
+}
+
+// From when on answers about the first client of its address count for it.
+Time Client::asked_at() const {
+  return remembered() ? script_.arrives : *accepted_at_;
+}
+
+// It waited in the kernel for longer than its questions take, with lists that had been proven.
+bool Client::should_find_answers() const {
+  return remembered() && scenario_.answers_all && script_.arrives > kAllProven &&
+         *accepted_at_ >= script_.arrives + kAnswered && crowd_.lists->all_up() &&
+         crowd_.syns.at(script_.from.address.text()) == 1;
 }
 
 // Handed off before the end of the wait. A later attempt at another backend may find the answers
@@ -260,18 +313,22 @@ bool Client::may_be_let_off() const {
 void Client::check_score_when_handed_off() {
   const config::Dnsl& dnsl = scenario_.config.dnsl;
   if (!asks_lists() || dnsl.action == config::Action::kIgnore) return;
-  const auto wait = static_cast<Time>(scenario_.config.greet.wait.count());
+  const auto timeout = static_cast<Time>(scenario_.config.dns.timeout.count());
+  const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());
+  const Time wait = kernel_holds() ? timeout : gate;
   const ListBook& lists = *crowd_.lists;
   const IpAddress& address = script_.from.address;
   if (scenario_.answers_all && lists.whole_score(address) >= dnsl.threshold) {
     fault(fmt::format("handed off with a score of {}", lists.whole_score(address)));
   }
+  if (should_find_answers() && lists.told_since(address, *accepted_at_ + 1)) {
+    fault("asked about when it came, although the SYN feed had it");
+  }
   // By a later attempt at another backend the lists may say something else.
   const bool at_once = stage_.agenda.now() <= *accepted_at_ + wait + 1000;
   const bool unbounded = scenario_.config.dns.in_flight == 100000;
   if (!first_of_address_ || !at_once || !unbounded) return;
-  const int certain = lists.certain_score(address, *accepted_at_, *accepted_at_ + wait,
-                                          static_cast<Time>(scenario_.config.dns.timeout.count()));
+  const int certain = lists.certain_score(address, asked_at(), *accepted_at_ + wait, timeout);
   if (certain >= dnsl.threshold) {
     fault(fmt::format("handed off with a score of {} at least", certain));
   }
@@ -309,7 +366,7 @@ void Client::check_listed_reply(std::string_view line) {
 
 void Client::written(Op op, std::span<const char> bytes) {
   if (op == Op::kTeaser) {
-    if (allowlisted() || reply_ || relayed_) fault("teased at the wrong time");
+    if (kernel_holds() || allowlisted() || reply_ || relayed_) fault("teased at the wrong time");
   } else if (op == Op::kReply) {
     if (reply_) fault("two replies");
     reply_line_.assign(bytes.begin(), bytes.end());
@@ -317,6 +374,8 @@ void Client::written(Op op, std::span<const char> bytes) {
     if (!reply_) fault("a reply that is none");
     const bool listed = reply_ == ReplyId::kRefuseListed || reply_ == ReplyId::kDropListed;
     if (listed) check_listed_reply(reply_line_);
+    const bool early = reply_ == ReplyId::kRefuseProtocol || reply_ == ReplyId::kDropProtocol;
+    if (early && !found_talking_) fault("refused for speaking early, and was not seen to speak");
   } else if (op == Op::kRelaySend) {
     relayed_ = true;
   } else {

@@ -54,6 +54,7 @@ struct Crowd {
   uint64_t elsewhere = 0;  // held by other shards
   const ListBook* lists = nullptr;
   std::map<std::string, uint32_t> ever;  // accepted so far, by address
+  std::map<std::string, uint32_t> syns;  // sent so far
 };
 
 class Client : public Actor {
@@ -61,10 +62,12 @@ class Client : public Actor {
   Client(Stage& stage, const Scenario& scenario, Crowd& crowd, uint32_t index,
          const ClientScript& script);
 
-  void come();
+  // syn_told: the gate's SYN feed has its address.
+  void come(bool syn_told);
 
   // What the gate did.
   void accepted() override;
+  void looked(int result) override;
   void hand_off_begins() override;
   void written(ring::Op op, std::span<const char> bytes) override;
   void let_go() override;
@@ -81,6 +84,9 @@ class Client : public Actor {
   bool released() const { return released_; }
   std::optional<smtp::ReplyId> reply() const { return reply_; }
   bool relayed() const { return relayed_; }
+  // What looks at it have found.
+  bool found_silent() const { return found_silent_; }
+  bool found_talking() const { return found_talking_; }
   bool claimed() const { return released_claimed_; }
   std::optional<uint32_t> server() const { return server_; }
   uint32_t index() const { return index_; }
@@ -107,7 +113,13 @@ class Client : public Actor {
   void fault(const std::string& text);
   bool allowlisted() const;
   bool asks_lists() const;
+  bool kernel_holds() const { return scenario_.kernel_wait > 0; }
   Time good_since() const;
+  Time asked_at() const;
+  bool came_when_due() const;
+  bool remembered() const;
+  bool should_find_answers() const;
+  void check_looks();
   bool may_be_let_off() const;
   void check_let_off();
   void check_score_when_handed_off();
@@ -124,6 +136,10 @@ class Client : public Actor {
   std::string line_;  // of the greeting, not yet whole
   Time next_write_ = 0;
   bool in_queue_ = false;
+  bool syn_told_ = false;
+  bool found_silent_ = false;
+  bool found_talking_ = false;
+  bool found_gone_ = false;
   bool teased_ = false;
   bool left_ = false;
   bool abandoned_ = false;

@@ -23,7 +23,7 @@ constexpr Tick kWaitGrace = kTimerGrainMs + 1000;
 constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
 daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, SimReactor& reactor,
-                            daemon::Log& log, const World& world) {
+                            daemon::Log& log, const World& world, daemon::SynFeed* syn_feed) {
   return {.config = scenario.config,
           .access = &scenario.access,
           .counters = counters.shards(),
@@ -38,7 +38,8 @@ daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, 
           .lists = &scenario.plan,
           .shared_lists = &counters.lists(),
           .dns_sockets = world.dns_sockets(),
-          .dns_key = {7, 11}};
+          .dns_key = {7, 11},
+          .syn_feed = syn_feed};
 }
 
 }  // namespace
@@ -54,14 +55,28 @@ Episode::Episode(uint64_t seed, uint32_t sessions)
       counters_(std::move(*SharedCounters::create(2))),
       sink_{scenario_.config.log.target, world_.log_sink(), "lychgate/gate", "gate.example"},
       log_(sink_, reactor_, counters_.shards()[0], 1),
-      shard_(std::make_unique<daemon::Shard>(parts_of(scenario_, counters_, reactor_, log_, world_),
-                                             slots_, tick())) {
+      syn_feed_(make_syn_feed()),
+      shard_(std::make_unique<daemon::Shard>(
+          parts_of(scenario_, counters_, reactor_, log_, world_, syn_feed_ ? &*syn_feed_ : nullptr),
+          slots_, tick())) {
   world_.lists().watch(counters_.lists());
   ShardCounters& elsewhere = counters_.shards()[1];
   elsewhere.held = scenario_.held_elsewhere;
   for (size_t pool = 0; pool < scenario_.config.pools.size(); ++pool) {
     for (auto& backend : elsewhere.backend_open[pool]) backend = scenario_.open_elsewhere;
   }
+}
+
+std::optional<daemon::SynFeed> Episode::make_syn_feed() {
+  SynTap* tap = world_.syn_tap();
+  if (tap == nullptr) return std::nullopt;
+  return daemon::SynFeed({.ring = tap->reader(),
+                          .ring_fd = tap->fd(),
+                          .reactor = reactor_,
+                          .counters = counters_.shards()[0],
+                          .config = scenario_.config,
+                          .access = &scenario_.access},
+                         tick());
 }
 
 EpisodeResult Episode::go() {
@@ -133,6 +148,7 @@ void Episode::check_step() {
   expect(in_phases, slots_.used(), "slots in all phases");
   expect(count(Counter::kStaleCompletions), 0, "completions for a connection that is gone");
   if (shard_->lookups() != nullptr) check_questions();
+  if (syn_feed_ && !shard_->stopping()) check_syn_feed();
   // The whole table costs time, so not always.
   if (steps_ % 16 == 0) {
     check_slots();
@@ -183,6 +199,37 @@ bool Episode::is_waiting(Phase phase) {
   return phase == Phase::kSilentWait || phase == Phase::kLooking;
 }
 
+// Out of the kernel's waiting room a client is kept for the lists alone.
+void Episode::check_wait(const Slot& slot) {
+  const config::Config& config = scenario_.config;
+  milliseconds wait = config.greet.wait;
+  if (scenario_.kernel_wait > 0) {
+    wait = scenario_.lists.empty() ? milliseconds(0) : config.dns.timeout;
+  }
+  const Tick latest = slot.started + to_ticks(wait) + kWaitGrace;
+  if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
+    reactor_.violation("a client is kept beyond its wait");
+  }
+}
+
+// All SYNs are read soon, each is answered for once at most, and nobody can make it ask without
+// end.
+void Episode::check_syn_feed() {
+  SynTap& tap = *world_.syn_tap();
+  const auto oldest = tap.unread_since();
+  if (oldest && agenda_.now() > *oldest + daemon::kSynRestMs + kWaitGrace) {
+    reactor_.violation("a SYN is left unread");
+  }
+  if (count(Counter::kSynPrefetched) + count(Counter::kSynFeedSkipped) > tap.read()) {
+    reactor_.violation("more SYNs are counted than were read");
+  }
+  const uint64_t earned = agenda_.now() * daemon::kSynPrefetchesPerSecond / 1000;
+  if (count(Counter::kSynPrefetched) > daemon::kSynPrefetchesPerSecond + earned) {
+    reactor_.violation("more is asked for SYNs than a second's worth at once");
+  }
+  if (!oldest) expect(count(Counter::kSynFeedLost), tap.lost(), "SYNs lost");
+}
+
 void Episode::check_slots() {
   std::array<uint64_t, kPhaseCount> phases{};
   uint64_t clients = 0;
@@ -193,10 +240,7 @@ void Episode::check_slots() {
            "requests of a slot in the kernel");
     if (slot.phase == Phase::kFree) continue;
     clients += (slot.evidence & kOurSocket) == 0 ? 1 : 0;
-    const Tick latest = slot.started + to_ticks(scenario_.config.greet.wait) + kWaitGrace;
-    if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
-      reactor_.violation("a client is kept beyond its wait");
-    }
+    check_wait(slot);
     const bool open = slot.phase == Phase::kClosing || reactor_.is_open(i);
     expect(open ? 1 : 0, 1, "a slot in use has a descriptor");
   }
@@ -254,6 +298,21 @@ void Episode::check_nothing_left() {
   }
 }
 
+// What a look has found is counted once, unless the gate is stopping.
+void Episode::check_looks() {
+  uint64_t silent = 0;
+  uint64_t talking = 0;
+  for (const auto& client : world_.clients()) {
+    if (client->found_silent()) ++silent;
+    if (client->found_talking()) ++talking;
+  }
+  const auto check = [&](Counter counter, uint64_t want, const char* what) {
+    if (count(counter) > want || !scenario_.stop_at) expect(count(counter), want, what);
+  };
+  check(Counter::kPregreet, talking, "clients seen to speak early");
+  check(Counter::kKernelHeld, scenario_.kernel_wait > 0 ? silent : 0, "clients that were silent");
+}
+
 // The counters tell what the clients have seen.
 void Episode::check_counters() {
   std::array<uint64_t, smtp::kReplyCount> replies{};
@@ -293,6 +352,7 @@ void Episode::check_counters() {
   if (counted > handed || handed > counted + untaken) {
     reactor_.violation(fmt::format("{} handed off, {} counted", handed, counted));
   }
+  check_looks();
   const uint64_t bytes = count(Counter::kRelayedBytes);
   if (bytes > reactor_.relayed_bytes() + reactor_.bulk_bytes() || bytes < reactor_.bulk_bytes()) {
     reactor_.violation("bytes relayed and bytes counted differ");

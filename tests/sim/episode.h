@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/base/counters.h"
@@ -31,6 +32,7 @@ class Episode {
  private:
   Tick tick() const { return scenario_.first_tick + static_cast<Tick>(agenda_.now()); }
   static bool is_waiting(Phase phase);
+  std::optional<daemon::SynFeed> make_syn_feed();
   void serve();
   void see_off();
   bool busy() const;
@@ -39,10 +41,13 @@ class Episode {
   void check_questions();
   void check_lookups();
   void check_slots();
+  void check_wait(const Slot& slot);
+  void check_syn_feed();
   void check_pools();
   void check_end();
   void check_nothing_left();
   void check_counters();
+  void check_looks();
   void expect(uint64_t got, uint64_t want, const char* what);
   uint64_t count(Counter counter) const { return counters().get(counter); }
 
@@ -56,6 +61,7 @@ class Episode {
   SharedCounters counters_;
   daemon::LogSink sink_;
   daemon::Log log_;
+  std::optional<daemon::SynFeed> syn_feed_;
   std::unique_ptr<daemon::Shard> shard_;
   uint64_t steps_ = 0;
   bool asked_to_stop_ = false;  // after all was over

@@ -32,6 +32,7 @@ class Far {
   virtual void poke() = 0;
   // What the gate did with its end.
   virtual void accepted() {}
+  virtual void looked(int /*result*/) {}  // bytes seen, 0 at the end, or -errno
   virtual void hand_off_begins() {}
   virtual void written(ring::Op /*op*/, std::span<const char> /*bytes*/) {}
   virtual void let_go() {}  // its direct descriptor is closed
@@ -137,6 +138,7 @@ struct Socket {
   bool nonblocking = false;
   bool connecting = false;
   std::optional<int> connected{};
+  int waits_at = -1;   // the listener in whose waiting room it is
   int references = 0;  // descriptors and parcels
   int slots = 0;       // of these, direct descriptors: two while it moves
   int claims = 0;      // parcels that somebody may still serve, or serves
@@ -166,6 +168,7 @@ struct Faults {
   uint64_t log_error_percent = 0;
   Time log_delay_max = 0;
   uint64_t packet_error_percent = 0;  // packets that the gate's own kernel does not take
+  uint64_t lost_ack_percent = 0;      // clients in the waiting room that do not answer a SYN-ACK
   uint32_t pipes_max = 128;
 };
 

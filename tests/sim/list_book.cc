@@ -191,7 +191,10 @@ void ListBook::told(const DnsQuestion& question, const DnsAnswer& answer, Time n
   if (!name || question.type != kDnsTypeA || answer.rcode == Rcode::kServfail) return;
   const int worth = lists_[name->list].worth(answer.codes);
   const Time keep = Time{std::min(answer.ttl, kListedSecondsMax)} * 1000;
-  told_[{name->list, name->address.bytes}].push_back({now, now + keep, worth, whole});
+  const bool catalogued = lists_[name->list].catalogued;
+  const bool kept = std::none_of(answer.codes.begin(), answer.codes.end(),
+                                 [&](uint32_t code) { return says_nothing(catalogued, code); });
+  told_[{name->list, name->address.bytes}].push_back({now, now + keep, worth, whole, kept});
 }
 
 void ListBook::look(Time now) {
@@ -270,6 +273,16 @@ int ListBook::whole_score(const IpAddress& address) const {
   int sum = 0;
   for (const ListModel& list : lists_) sum += list.worth(list.codes(address));
   return sum;
+}
+
+bool ListBook::told_since(const IpAddress& address, Time since) const {
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    const auto found = told_.find({i, address.bytes});
+    if (found == told_.end()) continue;
+    const Told& last = found->second.back();
+    if (last.kept && last.at >= since) return true;
+  }
+  return false;
 }
 
 bool ListBook::all_up() const {

@@ -83,6 +83,8 @@ class ListBook : public DnsBook {
   // What all lists together say about it, were they all asked and up.
   int whole_score(const IpAddress& address) const;
   bool all_up() const;
+  // An answer that is worth keeping was given about the address at `since` or later.
+  bool told_since(const IpAddress& address, Time since) const;
   // nullptr: no list has this name.
   const ListModel* find(std::string_view zone) const;
 
@@ -96,6 +98,7 @@ class ListBook : public DnsBook {
     Time until = 0;  // a gate that keeps answers no longer than it should
     int worth = 0;
     bool whole = false;
+    bool kept = false;  // no error code, after which the gate asks again
   };
   struct Seen {
     ListState state = ListState::kUnproven;

@@ -167,7 +167,6 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   // Near the wrap of the tick, which comes every 49 days.
   out.first_tick = random.one_in(3) ? 0xffffffff - static_cast<Tick>(random.between(0, 20000))
                                     : static_cast<Tick>(random.next());
-  draw_lists(random, out);
   out.sessions = static_cast<uint32_t>(random.between(1, uint64_t{2} * sessions));
   out.arrivals_last = random.pick<Time>({10, 1000, 10000, 60000});
   out.addresses = random.pick<uint32_t>({5, 100, 1000, 1000});
@@ -180,6 +179,8 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   // At most 600 relays with some nine buffers each cannot all stop reading when few are rude.
   const bool pipes = out.kernel.faults.pipes_max == kPipesMax || out.bulk_relays_max == 0;
   out.plenty = out.kernel.buffers == kRelayBuffers && pipes && out.rude_percent <= 10;
+  draw_lists(random, out);
+  draw_hold(random, out);
   return out;
 }
 

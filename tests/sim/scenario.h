@@ -18,6 +18,16 @@
 
 namespace lychgate::sim {
 
+// The SYN feed of a run in which the kernel holds.
+struct SynModel {
+  uint32_t ring_bytes = 0;  // 0: there is none
+  // SYNs of nobody, so many in each millisecond for so long.
+  uint32_t forged = 0;
+  Time forged_from = 0;
+  Time forged_for = 0;
+  bool of_clients = false;  // some have addresses of clients
+};
+
 struct Scenario {
   config::Config config;
   admission::AccessList access;
@@ -28,6 +38,9 @@ struct Scenario {
   Time arrivals_last = 0;
   uint32_t addresses = 0;
   std::optional<Time> stop_at;
+  // For how long the kernel's waiting room keeps the silent; 0: the gate holds.
+  Time kernel_wait = 0;
+  SynModel syn;
   uint64_t rude_percent = 0;  // clients with bad manners
   uint64_t bulk_percent = 0;  // sessions with a long stream
   uint64_t sick_percent = 0;  // connections to a backend that go wrong
@@ -46,6 +59,8 @@ struct Scenario {
 
 Scenario draw_scenario(Random& random, uint32_t sessions);
 
+// The part of it that is about the kernel's waiting room. REQUIRES: the rest has been drawn.
+void draw_hold(Random& random, Scenario& scenario);
 // The part of it that is about DNS lists. REQUIRES: the rest has been drawn.
 void draw_lists(Random& random, Scenario& scenario);
 

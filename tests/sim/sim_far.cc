@@ -1,4 +1,4 @@
-// The other side of the simulated kernel: arrivals, bytes, ends and resets, as the network brings
+// The other side of the simulated kernel: bytes, ends and resets, as the network brings
 // them, and the waking of what waits for them.
 
 #include <algorithm>
@@ -16,29 +16,14 @@ std::string key_of(const SocketAddress& address) {
 
 }  // namespace
 
-int SimReactor::listen(uint32_t backlog) {
-  auto listener = std::make_shared<Listener>();
-  listener->backlog = backlog;
-  return add_file(std::move(listener));
+int SimReactor::make_source(std::function<bool()> readable) {
+  return add_file(std::make_shared<Source>(Source{std::move(readable)}));
 }
-
 int SimReactor::make_control() {
-  return add_file(std::make_shared<Control>());
+  return make_source([this] { return control_said_; });
 }
 int SimReactor::make_log() {
   return add_file(LogEnd{});
-}
-
-bool SimReactor::arrive(int listener_fd, const SocketPtr& socket) {
-  Listener& listener = **std::get_if<std::shared_ptr<Listener>>(&files_.at(listener_fd));
-  if (listener.queue.size() > listener.backlog) return false;
-  listener.queue.push_back(socket);
-  if (listener.poll) {
-    const bool ends = random_.chance(faults_.multishot_end_percent);
-    post_tag(*listener.poll, 1, !ends);
-    if (ends) listener.poll.reset();
-  }
-  return true;
 }
 
 void SimReactor::serve(const SocketAddress& address, Server& server) {
@@ -111,17 +96,22 @@ void SimReactor::drop_reference(Socket& socket) {
   if (socket.far != nullptr) socket.far->poke();
 }
 
+void SimReactor::source_changed(int fd) {
+  Source& source = **std::get_if<std::shared_ptr<Source>>(&files_.at(fd));
+  if (!source.poll || !source.readable()) return;
+  post_tag(*source.poll, 1, false);
+  source.poll.reset();
+}
+
 void SimReactor::say_to_control() {
-  for (auto& [fd, file] : files_) {
-    auto* control = std::get_if<std::shared_ptr<Control>>(&file);
-    if (control == nullptr) continue;
-    (*control)->readable = true;
-    if ((*control)->poll) post_tag(*(*control)->poll, 1, false);
-    (*control)->poll.reset();
+  control_said_ = true;
+  for (const auto& [fd, file] : files_) {
+    if (std::holds_alternative<std::shared_ptr<Source>>(file)) source_changed(fd);
   }
 }
 
 void SimReactor::changed(Socket& socket) {
+  if (socket.waits_at >= 0) return stirred(socket);
   if (socket.wake_pending || socket.armed.empty()) return;
   socket.wake_pending = true;
   const bool late = random_.chance(faults_.late_percent);

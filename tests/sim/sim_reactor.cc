@@ -201,6 +201,7 @@ void SimReactor::post_tag(OpTag tag, int32_t result, bool more) {
 }
 
 std::span<const ring::Completion> SimReactor::turn(std::optional<milliseconds> wait) {
+  interrupted_ = false;
   submit();
   if (random_.chance(faults_.busy_percent)) {
     agenda_.run_until(agenda_.now() + random_.between(0, random_.one_in(50) ? 400 : 3));
@@ -208,7 +209,7 @@ std::span<const ring::Completion> SimReactor::turn(std::optional<milliseconds> w
   agenda_.run_until(agenda_.now());
   std::optional<Time> limit;
   if (wait) limit = agenda_.now() + static_cast<Time>(wait->count());
-  while (posted_.empty()) {
+  while (posted_.empty() && !interrupted_) {
     const auto next = agenda_.next();
     if (limit && (!next || *next > *limit)) {
       agenda_.run_until(*limit);
@@ -256,7 +257,7 @@ uint32_t SimReactor::waiting_clients() const {
   size_t waiting = 0;
   for (const auto& [fd, file] : files_) {
     const auto* listener = std::get_if<std::shared_ptr<Listener>>(&file);
-    if (listener != nullptr) waiting += (*listener)->queue.size();
+    if (listener != nullptr) waiting += (*listener)->queue.size() + (*listener)->room.size();
   }
   return static_cast<uint32_t>(waiting);
 }

@@ -230,6 +230,7 @@ class SimReactor : public ring::Reactor {
   std::vector<uint32_t> unsettled_;  // requests of a slot whose last completion was not seen yet
   std::map<int, File> files_;
   bool control_said_ = false;
+  bool interrupted_ = false;
   std::map<std::string, Server*> servers_;
   std::vector<Request> submissions_;
   std::deque<Posted> posted_;

@@ -111,16 +111,17 @@ SimReactor::Answer SimReactor::attempt(Request& request) {
     case Verb::kAccept:
       return do_accept(request);
     case Verb::kPollFd: {
-      Control& control = **file<std::shared_ptr<Control>>(request.fd);
-      if (control.readable) return answer(1);
-      control.poll = request.tag;
+      Source& source = **file<std::shared_ptr<Source>>(request.fd);
+      if (source.poll) violation("a descriptor is polled twice");
+      if (source.readable()) return answer(1);
+      source.poll = request.tag;
       return not_yet();
     }
     case Verb::kCancelFd: {
-      Listener& listener = **file<std::shared_ptr<Listener>>(request.fd);
-      if (!listener.poll) return answer(-ENOENT);
-      post_tag(*listener.poll, -ECANCELED, false);
-      listener.poll.reset();
+      Listener& at = listener(request.fd);
+      if (!at.poll) return answer(-ENOENT);
+      post_tag(*at.poll, -ECANCELED, false);
+      at.poll.reset();
       return answer(1);
     }
     case Verb::kCloseFd:
@@ -180,10 +181,10 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
 }
 
 SimReactor::Answer SimReactor::do_poll_listener(Request& request) {
-  Listener& listener = **file<std::shared_ptr<Listener>>(request.fd);
-  if (listener.poll) violation("a listener is polled twice");
-  listener.poll = request.tag;
-  if (!listener.queue.empty()) post_tag(request.tag, 1, true);
+  Listener& at = listener(request.fd);
+  if (at.poll) violation("a listener is polled twice");
+  at.poll = request.tag;
+  if (!at.queue.empty()) post_tag(request.tag, 1, true);
   return not_yet();
 }
 
@@ -198,12 +199,12 @@ int SimReactor::find_slot(uint32_t table) {
 }
 
 SimReactor::Answer SimReactor::do_accept(Request& request) {
-  Listener& listener = **file<std::shared_ptr<Listener>>(request.fd);
-  if (listener.queue.empty()) return answer(-EAGAIN);
+  Listener& at = listener(request.fd);
+  if (at.queue.empty()) return answer(-EAGAIN);
   if (random_.chance(faults_.no_descriptor_percent))
     return answer(random_.pick({-ENFILE, -ENOMEM}));
-  const SocketPtr socket = listener.queue.front();
-  listener.queue.pop_front();
+  const SocketPtr socket = at.queue.front();
+  at.queue.pop_front();
   const int slot = find_slot(request.table);
   if (slot < 0) {
     violation("an accept found the table full, which kills the client");
@@ -271,12 +272,17 @@ int SimReactor::take_error(Socket& socket) {
 }
 
 SimReactor::Answer SimReactor::do_peek(Request& request) {
-  Socket& socket = *request.file;
+  const Answer found = look_into(*request.file, request.into);
+  request.file->far->looked(found.result);
+  return found;
+}
+
+SimReactor::Answer SimReactor::look_into(Socket& socket, std::span<char> into) {
   touch(socket, "peek");
   if (!socket.rx.empty()) {
-    size_t bytes = std::min(socket.rx.size(), request.into.size());
+    size_t bytes = std::min(socket.rx.size(), into.size());
     if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
-    return answer(static_cast<ssize_t>(socket.rx.copy(request.into.first(bytes))));
+    return answer(static_cast<ssize_t>(socket.rx.copy(into.first(bytes))));
   }
   if (socket.error != 0) return answer(-take_error(socket));
   return answer(socket.far_ended ? 0 : -EAGAIN);

@@ -8,8 +8,15 @@ namespace lychgate::sim {
 
 World::World(Stage& stage, const Scenario& scenario)
     : stage_(stage), scenario_(scenario), book_(scenario.lists), cast_{stage, scenario, {}, {}} {
+  const config::Greet& greet = scenario.config.greet;
+  const auto defer = scenario.kernel_wait > 0 ? static_cast<Time>(greet.wait.count()) : 0;
   for (const config::Listen& listen : scenario.config.listens) {
-    listeners_.push_back(stage.reactor.listen(listen.backlog));
+    listeners_.push_back(stage.reactor.listen(listen.backlog, defer));
+  }
+  const SynModel& syn = scenario.syn;
+  if (syn.ring_bytes > 0) syn_tap_.emplace(stage.agenda, stage.reactor, syn.ring_bytes);
+  if (syn.forged > 0) {
+    stage.agenda.at(syn.forged_from, [this, &syn] { forge(syn.forged_from + syn.forged_for); });
   }
   control_ = stage.reactor.make_control();
   log_ = stage.reactor.make_log();
@@ -50,10 +57,24 @@ void World::mend_dns() {
 void World::invite(uint32_t index) {
   cast_.clients.push_back(
       std::make_unique<Client>(stage_, scenario_, crowd_, index, draw_script(index)));
-  stage_.agenda.at(cast_.clients.back()->script().arrives, [this, index] {
-    --still_to_come_;
-    cast_.clients[index]->come();
-  });
+  stage_.agenda.at(cast_.clients.back()->script().arrives, [this, index] { come(index); });
+}
+
+void World::come(uint32_t index) {
+  --still_to_come_;
+  Client& client = *cast_.clients[index];
+  client.come(syn_tap_ && syn_tap_->tell(client.script().from.address));
+}
+
+void World::forge(Time until) {
+  Random& random = stage_.random;
+  for (uint32_t i = 0; i < scenario_.syn.forged; ++i) {
+    const bool of_client = scenario_.syn.of_clients && random.one_in(4);
+    const auto number = static_cast<uint32_t>(random.between(0, scenario_.addresses));
+    const auto anybody = static_cast<uint32_t>(10u << 24 | random.between(0, 0xffffff));
+    syn_tap_->tell(of_client ? client_address(number) : IpAddress::from_v4(anybody));
+  }
+  if (stage_.agenda.now() < until) stage_.agenda.after(1, [this, until] { forge(until); });
 }
 
 ClientScript World::draw_script(uint32_t index) {
@@ -79,7 +100,8 @@ ClientScript World::draw_script(uint32_t index) {
 
 void World::draw_manners(ClientScript& script) {
   Random& random = stage_.random;
-  const auto wait = static_cast<uint64_t>(scenario_.config.greet.wait.count());
+  const auto gate = static_cast<uint64_t>(scenario_.config.greet.wait.count());
+  const uint64_t wait = std::max(gate, scenario_.kernel_wait);
   if (random.one_in(2)) {
     script.speaks_early = random.between(0, wait + 50);
     script.early_bytes = std::min(script.total, random.between(1, 3000));

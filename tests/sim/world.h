@@ -1,14 +1,17 @@
-// Everybody outside the gate in one run: clients that arrive over time, backends and services, and
-// the operator who may stop the gate in the middle. Knows of the gate only its kernel.
+// Everybody outside the gate in one run: clients that arrive over time, backends and services,
+// those who forge SYNs, and the operator who may stop the gate in the middle. Knows of the gate
+// only its kernel.
 
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "tests/sim/client.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/server.h"
+#include "tests/sim/syn_tap.h"
 
 namespace lychgate::sim {
 
@@ -17,6 +20,8 @@ class World {
   World(Stage& stage, const Scenario& scenario);
 
   const std::vector<int>& listeners() const { return listeners_; }
+  // nullptr: none.
+  SynTap* syn_tap() { return syn_tap_ ? &*syn_tap_ : nullptr; }
   int control() const { return control_; }
   int log_sink() const { return log_; }
   // dns.sockets of each server in turn.
@@ -34,6 +39,8 @@ class World {
  private:
   void open_dns();
   void invite(uint32_t index);
+  void come(uint32_t index);
+  void forge(Time until);
   ClientScript draw_script(uint32_t index);
   void draw_manners(ClientScript& script);
 
@@ -46,6 +53,7 @@ class World {
   std::vector<int> dns_sockets_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<int> listeners_;
+  std::optional<SynTap> syn_tap_;
   int control_;
   int log_;
   uint32_t still_to_come_ = 0;
