@@ -72,11 +72,12 @@ namespace lychgate {
   X(kDnsStarved, "dns_starved", "receives that found no packet buffer")                           \
   X(kRepliesUnnamed, "replies_unnamed", "refusals that name no list: too many being sent")        \
   X(kMoved, "moved", "approved clients moved from a table that holds to the main one")            \
-  X(kMoveFailed, "move_failed", "of these, sent away: no room in the main table in time")         \
+  X(kMoveFailed, "move_failed", "approved clients sent away: no room there in time")              \
   X(kHoldLate, "hold_late", "turns in which a ring that holds owed an answer")                    \
   X(kKernelHeld, "kernel_held", "clients that came out of the kernel's waiting room silent")      \
   X(kSynPrefetched, "syn_prefetched", "addresses that lists were asked about at their SYN")       \
-  X(kSynFeedSkipped, "syn_feed_skipped", "of these, not asked: too many a second, or no room")    \
+  X(kSynFeedSkipped, "syn_feed_skipped",                                                          \
+    "addresses not asked about: too many a second, or no room")                                   \
   X(kSynFeedLost, "syn_feed_lost", "SYNs that found the feed's buffer full")
 
 enum class Counter : uint8_t {
