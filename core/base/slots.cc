@@ -1,5 +1,6 @@
-// Slot array in one anonymous mapping, touched whole at the start, with the address index woven into it: bucket
-// heads and counting cells are fields of the slots, chained by index, cells on a free list.
+// Slot array in one anonymous mapping, touched whole at the start, with the address index woven into
+// it: bucket heads and counting cells are fields of the slots, chained by index, cells on a free
+// list.
 
 #include "core/base/slots.h"
 
