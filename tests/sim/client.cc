@@ -284,11 +284,6 @@ bool Client::remembered() const {
          came_when_due();
 }
 
-// From when on answers about the first client of its address count for it.
-Time Client::asked_at() const {
-  return remembered() ? script_.arrives : *accepted_at_;
-}
-
 // It waited in the kernel for longer than its questions take, with lists that had been proven.
 bool Client::should_find_answers() const {
   return remembered() && scenario_.answers_all && script_.arrives > kAllProven &&
@@ -327,8 +322,10 @@ void Client::check_score_when_handed_off() {
   // By a later attempt at another backend the lists may say something else.
   const bool at_once = stage_.agenda.now() <= *accepted_at_ + wait + 1000;
   const bool unbounded = scenario_.config.dns.in_flight == 100000;
-  if (!first_of_address_ || !at_once || !unbounded) return;
-  const int certain = lists.certain_score(address, asked_at(), *accepted_at_ + wait, timeout);
+  if (!first_of_address_ || !at_once || !unbounded || scenario_.syn.of_clients) return;
+  const Time asked = syn_told_ ? script_.arrives : *accepted_at_;
+  const int certain = lists.certain_score(address, remembered() ? asked : *accepted_at_,
+                                          *accepted_at_ + wait, asked + timeout);
   if (certain >= dnsl.threshold) {
     fault(fmt::format("handed off with a score of {} at least", certain));
   }

@@ -115,7 +115,6 @@ class Client : public Actor {
   bool asks_lists() const;
   bool kernel_holds() const { return scenario_.kernel_wait > 0; }
   Time good_since() const;
-  Time asked_at() const;
   bool came_when_due() const;
   bool remembered() const;
   bool should_find_answers() const;

@@ -246,9 +246,10 @@ int ListBook::least_ever(const IpAddress& address, Time since) const {
   return sum;
 }
 
-int ListBook::certain_score(const IpAddress& address, Time since, Time until, Time timeout) const {
+int ListBook::certain_score(const IpAddress& address, Time since, Time until,
+                            Time questions_end) const {
   int sum = 0;
-  const Time limit = std::min(since + timeout, until);
+  const Time limit = std::min(questions_end, until);
   for (size_t i = 0; i < lists_.size(); ++i) {
     const Seen& seen = seen_[i];
     const auto found = told_.find({i, address.bytes});

@@ -77,9 +77,9 @@ class ListBook : public DnsBook {
   Bounds bounds(const IpAddress& address, Time since) const;
   // The least that it may have been at some time since, by lists that may have fallen meanwhile.
   int least_ever(const IpAddress& address, Time since) const;
-  // What a client that came at `since`, as the first of its address, has at the least when it is
-  // judged at `until`: what came in time for its questions counts for certain.
-  int certain_score(const IpAddress& address, Time since, Time until, Time timeout) const;
+  // What a client, the first of its address, has at the least when it is judged at `until`: what
+  // came from `since` on and before its questions ended counts for certain.
+  int certain_score(const IpAddress& address, Time since, Time until, Time questions_end) const;
   // What all lists together say about it, were they all asked and up.
   int whole_score(const IpAddress& address) const;
   bool all_up() const;

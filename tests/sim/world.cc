@@ -71,8 +71,8 @@ void World::forge(Time until) {
   for (uint32_t i = 0; i < scenario_.syn.forged; ++i) {
     const bool of_client = scenario_.syn.of_clients && random.one_in(4);
     const auto number = static_cast<uint32_t>(random.between(0, scenario_.addresses));
-    const auto anybody = static_cast<uint32_t>(10u << 24 | random.between(0, 0xffffff));
-    syn_tap_->tell(of_client ? client_address(number) : IpAddress::from_v4(anybody));
+    const auto nobody = static_cast<uint32_t>(172u << 24 | random.between(0, 0xffffff));
+    syn_tap_->tell(of_client ? client_address(number) : IpAddress::from_v4(nobody));
   }
   if (stage_.agenda.now() < until) stage_.agenda.after(1, [this, until] { forge(until); });
 }
