@@ -66,6 +66,11 @@ bool Client::allowlisted() const {
   return scenario_.access.lookup(script_.from.address) == admission::AccessResult::kPermit;
 }
 
+bool Client::rejected() const {
+  return scenario_.config.access.reject != config::Action::kIgnore &&
+         scenario_.access.lookup(script_.from.address) == admission::AccessResult::kReject;
+}
+
 void Client::come(bool syn_told) {
   syn_told_ = syn_told;
   ++crowd_.syns[script_.from.address.text()];
@@ -238,11 +243,7 @@ void Client::hand_off_begins() {
   if (relayed_) fault("handed off again while relayed");
   const config::Config& config = scenario_.config;
   if (allowlisted()) return;
-  const bool denied =
-      scenario_.access.lookup(script_.from.address) == admission::AccessResult::kReject;
-  if (denied && config.access.reject != config::Action::kIgnore) {
-    fault("handed off although the access list rejects it");
-  }
+  if (rejected()) fault("handed off although the access list rejects it");
   if (config.greet.wait == milliseconds(0)) return;
   check_looks();
   // The kernel's wait is over when its clients come.
@@ -259,6 +260,10 @@ void Client::hand_off_begins() {
   if (left_at_ && *left_at_ < served && !first_byte_at_) {
     fault("handed off although it hung up during the wait");
   }
+}
+
+bool Client::may_be_asked_about() const {
+  return !allowlisted() && !rejected();
 }
 
 bool Client::asks_lists() const {
@@ -402,6 +407,9 @@ void Client::let_go() {
 }
 
 void Client::judge() {
+  if (!may_be_asked_about() && crowd_.lists->was_asked_about(script_.from.address)) {
+    fault("lists were told of it although the access list knows it");
+  }
   if (!accepted_at_ || !released_) return;
   const bool listened = script_.reading == Reading::kPrompt && !left_at_;
   if (!listened || abandoned_ || socket_->near_reset) return;

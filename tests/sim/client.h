@@ -112,6 +112,8 @@ class Client : public Actor {
   void hear_line(const std::string& line);
   void fault(const std::string& text);
   bool allowlisted() const;
+  bool rejected() const;  // by the access list
+  bool may_be_asked_about() const;
   bool asks_lists() const;
   bool kernel_holds() const { return scenario_.kernel_wait > 0; }
   Time good_since() const;

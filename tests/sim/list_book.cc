@@ -276,6 +276,13 @@ int ListBook::whole_score(const IpAddress& address) const {
   return sum;
 }
 
+bool ListBook::was_asked_about(const IpAddress& address) const {
+  for (size_t i = 0; i < lists_.size(); ++i) {
+    if (told_.contains({i, address.bytes})) return true;
+  }
+  return false;
+}
+
 bool ListBook::told_since(const IpAddress& address, Time since) const {
   for (size_t i = 0; i < lists_.size(); ++i) {
     const auto found = told_.find({i, address.bytes});

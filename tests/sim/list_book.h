@@ -83,6 +83,7 @@ class ListBook : public DnsBook {
   // What all lists together say about it, were they all asked and up.
   int whole_score(const IpAddress& address) const;
   bool all_up() const;
+  bool was_asked_about(const IpAddress& address) const;
   // An answer that is worth keeping was given about the address at `since` or later.
   bool told_since(const IpAddress& address, Time since) const;
   // nullptr: no list has this name.

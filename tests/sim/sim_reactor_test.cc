@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -79,6 +80,41 @@ TEST(SimReactor, NoticesWhatAGateMustNotDo) {
   }
 }
 
+// What only the main table knows, asked of a slot of another.
+const Crime kCrimesOfHolders[] = {
+    {"a receive",
+     [](SmallWorld& world, uint32_t slot, const SocketPtr&) {
+       world.reactor.receive_multishot(slot, tag(world, Op::kRelayReceive, slot));
+     },
+     "of tables of 64"},
+    {"a poll",
+     [](SmallWorld& world, uint32_t slot, const SocketPtr&) {
+       world.reactor.poll(slot, ring::Readiness::kInput, tag(world, Op::kRelayReadable, slot));
+     },
+     "of tables of 64"},
+    {"a request cancelled alone",
+     [](SmallWorld& world, uint32_t slot, const SocketPtr&) {
+       world.reactor.cancel_request(tag(world, Op::kLook, slot), tag(world, Op::kCancel, slot));
+     },
+     "of tables of 64"},
+};
+
+TEST(SimReactor, NoticesWhatATableThatHoldsDoesNotKnow) {
+  for (const Crime& crime : kCrimesOfHolders) {
+    SmallWorld world({.slots = 64, .tables = 2, .faults = {}});
+    const SocketPtr socket = world.arrive();
+    ring::PeerAddress peer;
+    world.reactor.accept_direct(world.listener, 1, peer, OpTag::of(Op::kAccept));
+    const auto slot = static_cast<uint32_t>(world.turn().front().result);
+    world.connections.open_client({.slot = slot, .peer = socket->remote}, world.now());
+    crime.commit(world, slot, socket);
+    world.turn();
+    ASSERT_FALSE(world.reactor.violations().empty()) << crime.what;
+    EXPECT_NE(world.reactor.violations().front().find(crime.want), std::string::npos)
+        << crime.what << ": " << world.reactor.violations().front();
+  }
+}
+
 TEST(SimReactor, NoticesABufferGivenBackWhileItIsSent) {
   SmallWorld world;
   uint32_t slot = kNoSlot;
@@ -137,6 +173,53 @@ TEST(SimReactor, ResetsAPeerWhoseBytesWereNotRead) {
   world.turn();
   EXPECT_TRUE(socket->near_reset);
   EXPECT_TRUE(socket->tx.empty()) << "the reply is destroyed on its way";
+}
+
+// A listener of TCP_DEFER_ACCEPT with a wait of 2 s, which the kernel makes 3.
+struct Newcomer {
+  const char* what;
+  std::function<void(SimReactor&, Socket&)> does;  // 100 ms after its SYN
+  uint64_t lost_ack_percent;
+  std::optional<Time> comes;  // ready for accept
+};
+
+const Newcomer kNewcomers[] = {
+    {"a silent one comes when its wait is over", [](SimReactor&, Socket&) {}, 0, 3000},
+    {"one that speaks comes at once",
+     [](SimReactor& reactor, Socket& socket) { reactor.deliver(socket, std::string_view("x")); }, 0,
+     100},
+    {"one that ends comes at once",
+     [](SimReactor& reactor, Socket& socket) { reactor.leave(socket); }, 0, 100},
+    {"one that resets is never heard of",
+     [](SimReactor& reactor, Socket& socket) { reactor.reset(socket, ECONNRESET); }, 0,
+     std::nullopt},
+    {"one whose answers are lost is forgotten", [](SimReactor&, Socket&) {}, 100, std::nullopt},
+};
+
+TEST(SimReactor, KeepsTheSilentInItsWaitingRoom) {
+  for (const Newcomer& row : kNewcomers) {
+    SmallWorld world({.slots = 64, .faults = {.lost_ack_percent = row.lost_ack_percent}});
+    const int listener = world.reactor.listen(64, 2000);
+    const SocketPtr socket = world.arrive(listener);
+    world.agenda.after(100, [&] { row.does(world.reactor, *socket); });
+    world.reactor.poll_listener(listener, OpTag::of(Op::kListenerPoll));
+    EXPECT_EQ(world.reactor.waiting_clients(), 1U) << row.what;
+    const auto got = world.turn(milliseconds(100000));
+    EXPECT_EQ(got.empty(), !row.comes) << row.what;
+    EXPECT_EQ(world.agenda.now(), row.comes.value_or(world.agenda.now())) << row.what;
+    EXPECT_EQ(world.reactor.waiting_clients(), row.comes ? 1U : 0U) << row.what;
+  }
+}
+
+TEST(SimReactor, LetsThoseInAtOnceForWhomItsWaitingRoomIsTooSmall) {
+  SmallWorld world;
+  const int listener = world.reactor.listen(1, 1000);
+  world.arrive(listener);
+  world.reactor.poll_listener(listener, OpTag::of(Op::kListenerPoll));
+  EXPECT_TRUE(world.turn().empty());
+  world.arrive(listener);
+  EXPECT_EQ(world.turn().size(), 1U);
+  EXPECT_EQ(world.agenda.now(), 0U);
 }
 
 }  // namespace

@@ -32,11 +32,12 @@ class SmallWorld {
   Tick now() const { return static_cast<Tick>(agenda.now()); }
 
   // A client in the listener's queue.
-  SocketPtr arrive() {
+  SocketPtr arrive() { return arrive(listener); }
+  SocketPtr arrive(int at) {
     auto socket = std::make_shared<Socket>();
     socket->far = &stranger_;
     socket->remote = {IpAddress::from_v4(0x0a000001), ++port_};
-    reactor.arrive(listener, socket);
+    reactor.arrive(at, socket);
     return socket;
   }
 
