@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "tests/sim/route_book.h"
+
 namespace lychgate::sim {
 
 using ring::Op;
@@ -74,8 +76,7 @@ bool Client::rejected() const {
 void Client::come(bool syn_told) {
   syn_told_ = syn_told;
   ++crowd_.syns[script_.from.address.text()];
-  const int listener_fd = static_cast<int>(script_.listener);
-  in_queue_ = stage_.reactor.arrive(listener_fd, socket_);
+  in_queue_ = stage_.reactor.arrive(script_.listener_fd, socket_);
   if (in_queue_) plan();
 }
 
@@ -260,6 +261,24 @@ void Client::hand_off_begins() {
   if (left_at_ && *left_at_ < served && !first_byte_at_) {
     fault("handed off although it hung up during the wait");
   }
+}
+
+// The score that its route is chosen by; nullopt: what the gate has heard in time is its own
+// affair.
+std::optional<int> Client::routed_by() const {
+  if (!asks_lists()) return 0;
+  const bool exact = scenario_.answers_all && (!kernel_holds() || script_.arrives > kAllProven);
+  if (!exact) return std::nullopt;
+  return crowd_.lists->whole_score(script_.from.address);
+}
+
+void Client::offered_to(const config::Pool& pool) {
+  const auto allowed = pools_for(scenario_.config, {.address = script_.from.address,
+                                                    .listener = script_.listener,
+                                                    .allowlisted = allowlisted(),
+                                                    .score = routed_by()});
+  const auto index = static_cast<uint32_t>(&pool - scenario_.config.pools.data());
+  if (!allowed.contains(index)) fault(fmt::format("offered to {}", pool.name));
 }
 
 bool Client::may_be_asked_about() const {

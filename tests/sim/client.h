@@ -28,7 +28,8 @@ enum class Finish : uint8_t {
 struct ClientScript {
   Endpoint from;
   Endpoint to;
-  uint32_t listener = 0;
+  uint32_t listener = 0;  // index into Config::listens
+  int listener_fd = -1;
   Time arrives = 0;
   Reading reading = Reading::kPrompt;
   Finish finish = Finish::kEndAndRead;
@@ -69,6 +70,8 @@ class Client : public Actor {
   void accepted() override;
   void looked(int result) override;
   void hand_off_begins() override;
+  // A backend of this pool is asked to serve it.
+  void offered_to(const config::Pool& pool);
   void written(ring::Op op, std::span<const char> bytes) override;
   void let_go() override;
 
@@ -121,6 +124,7 @@ class Client : public Actor {
   bool remembered() const;
   bool should_find_answers() const;
   void check_looks();
+  std::optional<int> routed_by() const;
   bool may_be_let_off() const;
   void check_let_off();
   void check_score_when_handed_off();

@@ -193,6 +193,7 @@ ServerScript Backend::draw_script() {
 
 // A unix socket connects at once; a TCP one when the network brings the answer.
 void Backend::connecting(const SocketPtr& socket) {
+  cast_.clients[socket->client]->offered_to(pool_);
   Random& random = cast_.stage.random;
   const bool sick = random.chance(cast_.scenario.sick_percent);
   if (local_) return answer(socket, sick && random.one_in(2));
@@ -212,8 +213,11 @@ void Backend::answer(const SocketPtr& socket, bool refuses) {
   cast_.stage.reactor.connect_done(*socket, refuses ? -ECONNREFUSED : 0);
 }
 
-PassService::PassService(Cast& cast)
-    : Actor(cast.stage), cast_(cast), backlog_(cast.stage.random.pick<size_t>({1, 5, 100})) {}
+PassService::PassService(Cast& cast, const config::Pool& pool)
+    : Actor(cast.stage),
+      cast_(cast),
+      pool_(pool),
+      backlog_(cast.stage.random.pick<size_t>({1, 5, 100})) {}
 
 Time PassService::draw_delay() {
   const bool sick = stage_.random.chance(cast_.scenario.sick_percent);
@@ -221,6 +225,7 @@ Time PassService::draw_delay() {
 }
 
 void PassService::connecting(const SocketPtr& socket) {
+  cast_.clients[socket->client]->offered_to(pool_);
   if (dead_) return stage_.reactor.connect_done(*socket, -ECONNREFUSED);
   if (queue_.size() <= backlog_) return admit(socket);
   // Full: a worker thread of the kernel asks again, and there may be room by then.

@@ -109,7 +109,7 @@ class Backend : public Server {
 // queue unread and comes back.
 class PassService : public Server, public Actor {
  public:
-  explicit PassService(Cast& cast);
+  PassService(Cast& cast, const config::Pool& pool);
   void connecting(const SocketPtr& socket) override;
 
  private:
@@ -122,6 +122,7 @@ class PassService : public Server, public Actor {
   Time draw_delay();
 
   Cast& cast_;
+  const config::Pool& pool_;
   std::deque<SocketPtr> queue_;
   size_t backlog_;
   Time next_take_ = 0;

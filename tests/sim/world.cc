@@ -23,7 +23,7 @@ World::World(Stage& stage, const Scenario& scenario)
   for (const config::Pool& pool : scenario.config.pools) {
     for (const config::Backend& backend : pool.backends) {
       if (backend.method == config::HandoffMethod::kPass) {
-        servers_.push_back(std::make_unique<PassService>(cast_));
+        servers_.push_back(std::make_unique<PassService>(cast_, pool));
       } else {
         servers_.push_back(std::make_unique<Backend>(cast_, pool, backend));
       }
@@ -81,7 +81,8 @@ ClientScript World::draw_script(uint32_t index) {
   Random& random = stage_.random;
   ClientScript out;
   const auto listen = random.between(0, listeners_.size() - 1);
-  out.listener = static_cast<uint32_t>(listeners_[listen]);
+  out.listener = static_cast<uint32_t>(listen);
+  out.listener_fd = listeners_[listen];
   out.from.address = client_address(static_cast<uint32_t>(random.between(0, scenario_.addresses)));
   out.from.port = static_cast<uint16_t>(1024 + index);
   out.to = scenario_.config.listens[listen].address;
