@@ -18,6 +18,7 @@
 
 #include "core/base/limits.h"
 #include "core/config/values.h"
+#include "core/daemon/syn_feed.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -82,7 +83,7 @@ void set_hold(int fd, const config::Greet& greet) {
   const bool kernel = greet.hold == config::Hold::kKernel;
   const int seconds = kernel ? static_cast<int>((greet.wait.count() + 999) / 1000) : 0;
   setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
-  setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, nullptr, 0);
+  detach_syn_filter(fd);
 }
 
 Endpoint local_endpoint(int fd) {

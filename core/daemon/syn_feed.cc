@@ -17,6 +17,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -161,25 +162,50 @@ bool attach(int filter, const std::vector<std::vector<int>>& by_shard, size_t sh
   return true;
 }
 
+// Fills the door of one shard; the reason it could not, with what was opened left in the door.
+std::optional<std::string> open_feed(const std::vector<std::vector<int>>& by_shard, size_t shard,
+                                     SynFeedDoor& door) {
+  door.ring_fd = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, kSynRingBytes, 0);
+  if (door.ring_fd < 0) return "bpf map: " + errno_text(errno);
+  door.lost_fd =
+      make_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(uint64_t), 1, BPF_F_MMAPABLE);
+  if (door.lost_fd < 0) return "bpf map: " + errno_text(errno);
+  const int filter = load_filter(door.ring_fd, door.lost_fd);
+  if (filter < 0) return "bpf program: " + errno_text(errno);
+  const bool attached = attach(filter, by_shard, shard);
+  const int error = errno;
+  close(filter);  // the listeners keep it
+  if (!attached) return "SO_ATTACH_BPF: " + errno_text(error);
+  return std::nullopt;
+}
+
+// A filter left behind would write for nobody.
+void take_down(const std::vector<std::vector<int>>& by_shard,
+               const std::vector<SynFeedDoor>& doors) {
+  for (const std::vector<int>& listeners : by_shard) {
+    for (const int fd : listeners) detach_syn_filter(fd);
+  }
+  for (const SynFeedDoor& door : doors) {
+    if (door.ring_fd >= 0) close(door.ring_fd);
+    if (door.lost_fd >= 0) close(door.lost_fd);
+  }
+}
+
 }  // namespace
+
+void detach_syn_filter(int fd) {
+  const int unused = 0;  // but without a value the kernel refuses (Linux 6.18, sk_setsockopt)
+  setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+}
 
 Result<std::vector<SynFeedDoor>> open_syn_feeds(const std::vector<std::vector<int>>& by_shard) {
   if (!may_use_bpf()) return no_feed("no CAP_BPF");
   std::vector<SynFeedDoor> doors;
   for (size_t shard = 0; shard < by_shard.size(); ++shard) {
-    SynFeedDoor door;
-    door.ring_fd = make_map(BPF_MAP_TYPE_RINGBUF, 0, 0, kSynRingBytes, 0);
-    if (door.ring_fd < 0) return no_feed("bpf map: " + errno_text(errno));
-    door.lost_fd =
-        make_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(uint64_t), 1, BPF_F_MMAPABLE);
-    if (door.lost_fd < 0) return no_feed("bpf map: " + errno_text(errno));
-    const int filter = load_filter(door.ring_fd, door.lost_fd);
-    if (filter < 0) return no_feed("bpf program: " + errno_text(errno));
-    const bool attached = attach(filter, by_shard, shard);
-    const int error = errno;
-    close(filter);  // the listeners keep it
-    if (!attached) return no_feed("SO_ATTACH_BPF: " + errno_text(error));
-    doors.push_back(door);
+    const auto wrong = open_feed(by_shard, shard, doors.emplace_back());
+    if (!wrong) continue;
+    take_down(by_shard, doors);
+    return no_feed(*wrong);
   }
   return doors;
 }

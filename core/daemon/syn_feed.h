@@ -39,8 +39,12 @@ struct SynFeedDoor {
   int ring_fd = -1;  // -1: none
   int lost_fd = -1;
 };
-// by_shard[s][l]: descriptor of listener l for shard s. Errors: a sentence for a warning.
+// by_shard[s][l]: descriptor of listener l for shard s. Errors: a sentence for a warning; no
+// listener then has a filter.
 Result<std::vector<SynFeedDoor>> open_syn_feeds(const std::vector<std::vector<int>>& by_shard);
+
+// Takes the filter off a listener, if it has one: a socket from systemd may have an earlier gate's.
+void detach_syn_filter(int fd);
 
 // A ring buffer as linux/bpf.h describes it. One reader.
 class SynRing {

@@ -5,9 +5,11 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
@@ -223,13 +225,21 @@ class SynFilterTest : public testing::Test {
     return fd;
   }
   void connect_to(int listener, const char* from) {
-    const SocketAddress source = SocketAddress::from(*Endpoint::parse(from));
-    sockaddr_storage to{};
-    socklen_t length = sizeof(to);
-    getsockname(listener, reinterpret_cast<sockaddr*>(&to), &length);
+    const Endpoint client = *Endpoint::parse(from);
+    const SocketAddress source = SocketAddress::from(client);
+    sockaddr_in6 name{};
+    socklen_t length = sizeof(name);
+    getsockname(listener, reinterpret_cast<sockaddr*>(&name), &length);
+    Endpoint there = Endpoint::from_sockaddr(reinterpret_cast<const sockaddr*>(&name));
+    // Of a socket for both families.
+    if (client.address.is_v4()) there.address = *IpAddress::parse("127.0.0.1");
+    const SocketAddress to = SocketAddress::from(there);
     const int fd = open_socket(source.family());
+    // An extension header between those of IPv6 and TCP, where we may: options that only pad.
+    const uint8_t padding[8]{0, 0, 1, 4};
+    setsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, padding, sizeof(padding));
     ASSERT_EQ(bind(fd, &source.any, source.length), 0);
-    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), length), 0);
+    ASSERT_EQ(connect(fd, &to.any, to.length), 0);
     // A packet of the accepted child, which inherits the filter, and one back.
     const int child = accept(listener, nullptr, nullptr);
     ASSERT_GE(child, 0);
@@ -239,6 +249,14 @@ class SynFilterTest : public testing::Test {
     EXPECT_EQ(recv(child, room, sizeof(room), MSG_WAITALL), 5) << "packets go on, whole";
   }
 
+  // Takes it off.
+  static bool has_filter(int fd) {
+    const int unused = 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)) == 0) return true;
+    EXPECT_EQ(errno, ENOENT);
+    return false;
+  }
+
   std::vector<int> fds_;
 };
 
@@ -246,8 +264,9 @@ TEST_F(SynFilterTest, TellsTheAddressOfEachSynToTheShardItIsFor) {
   const int first = listen_on("127.0.0.1:0");
   const int second = listen_on("127.0.0.1:0");
   const int sixth = listen_on("[::1]:0");
+  const int both = listen_on("[::]:0");
   std::vector<std::vector<int>> by_shard{{first}, {second}};
-  if (sixth >= 0) by_shard = {{first, sixth}, {second, listen_on("[::1]:0")}};
+  if (sixth >= 0) by_shard = {{first, sixth, both}, {second, listen_on("[::1]:0"), both}};
   const auto doors = open_syn_feeds(by_shard);
   if (!doors) GTEST_SKIP() << doors.error().text;
   for (const SynFeedDoor& door : *doors) {
@@ -268,8 +287,48 @@ TEST_F(SynFilterTest, TellsTheAddressOfEachSynToTheShardItIsFor) {
   if (sixth >= 0) {
     connect_to(sixth, "[::1]:0");
     EXPECT_EQ(ring->next(), IpAddress::parse("::1"));
+    connect_to(both, "127.5.6.7:0");
+    EXPECT_EQ(ring->next(), std::nullopt) << "all shards accept from it";
   }
   EXPECT_EQ(ring->lost(), 0U);
+}
+
+TEST_F(SynFilterTest, TellsAV4AddressAlsoOfASocketForBothFamilies) {
+  const int both = listen_on("[::]:0");
+  if (both < 0) GTEST_SKIP() << "no IPv6";
+  const auto doors = open_syn_feeds({{both}});
+  if (!doors) GTEST_SKIP() << doors.error().text;
+  fds_.push_back((*doors)[0].ring_fd);
+  fds_.push_back((*doors)[0].lost_fd);
+  auto ring = SynRing::map((*doors)[0]);
+  ASSERT_TRUE(ring);
+  connect_to(both, "127.5.6.7:0");
+  connect_to(both, "[::1]:0");
+  EXPECT_EQ(ring->next(), IpAddress::parse("127.5.6.7"));
+  EXPECT_EQ(ring->next(), IpAddress::parse("::1"));
+}
+
+// One listener that takes no filter used to leave the others with theirs.
+TEST_F(SynFilterTest, AllShardsHaveAFeedOrNone) {
+  const int listener = listen_on("127.0.0.1:0");
+  const auto doors = open_syn_feeds({{listener}, {-1}});
+  ASSERT_FALSE(doors);
+  EXPECT_FALSE(has_filter(listener));
+}
+
+// A gate without a feed used to leave that of the one before on a socket from systemd.
+TEST_F(SynFilterTest, AFilterCanBeTakenOffAgain) {
+  const int listener = listen_on("127.0.0.1:0");
+  const auto doors = open_syn_feeds({{listener}});
+  if (!doors) GTEST_SKIP() << doors.error().text;
+  fds_.push_back((*doors)[0].ring_fd);
+  fds_.push_back((*doors)[0].lost_fd);
+  auto ring = SynRing::map((*doors)[0]);
+  ASSERT_TRUE(ring);
+  detach_syn_filter(listener);
+  EXPECT_FALSE(has_filter(listener));
+  connect_to(listener, "127.5.6.7:0");
+  EXPECT_EQ(ring->next(), std::nullopt);
 }
 
 TEST_F(SynFilterTest, CountsTheSynsThatFindTheBufferFull) {
