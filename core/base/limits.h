@@ -52,8 +52,8 @@ inline constexpr uint32_t kCompletionsPerTurnMax = 4096;
 // turns, which under a flood are as long as what each brings. 128 cost no less a client (measured),
 // and made its slowest ones wait three times as long.
 inline constexpr uint32_t kAcceptBatchMax = 32;
-// Looks in flight, each with a buffer of its own; as few as accepts, for the same reason. postscreen
-// peeks at most 1,023 bytes too.
+// Looks in flight, each with a buffer of its own; as few as accepts, for the same reason.
+// postscreen peeks at most 1,023 bytes too.
 inline constexpr uint32_t kLooksInFlightMax = 32;
 inline constexpr size_t kLookBytes = 1023;
 

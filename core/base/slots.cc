@@ -1,6 +1,6 @@
-// Slot array in one anonymous mapping, touched whole at the start, with the address index woven into
-// it: bucket heads and counting cells are fields of the slots, chained by index, cells on a free
-// list.
+// Slot array in one anonymous mapping, touched whole at the start, with the address index woven
+// into it: bucket heads and counting cells are fields of the slots, chained by index, cells on a
+// free list.
 
 #include "core/base/slots.h"
 
@@ -24,8 +24,7 @@ const char* const kPhaseNames[kPhaseCount] = {"free",   "silent_wait", "looking"
 Result<SlotTable> SlotTable::create(uint32_t count, const SipKey& key) {
   LYCH_CHECK(count >= kSlotsMin && count <= kSlotsMax);
   const size_t bytes = size_t{count} * sizeof(Slot);
-  void* memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return fail(ExitCode::kOsError,
                 fmt::format("cannot reserve {} bytes for {} connection slots: {}; lower "
