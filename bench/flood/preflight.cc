@@ -9,6 +9,8 @@
 #include "bench/flood/address_pool.h"
 #include "bench/flood/figures.h"
 #include "bench/flood/planning.h"
+#include "bench/flood/ring_set.h"
+#include "core/base/limits.h"
 
 namespace lychgate::flood {
 namespace {
@@ -17,12 +19,6 @@ namespace {
 constexpr uint64_t kClientEndBytes = 4200;
 constexpr uint64_t kBothEndsBytes = 7900;
 constexpr uint64_t kReceiveBytes = 852;
-// Descriptors a process has for other things than rings: its files, libraries, standard streams.
-constexpr uint64_t kOwnDescriptors = 32;
-// The largest table of one ring (Linux 6.18, io_uring/rsrc.h).
-constexpr uint64_t kRingSlotsMax = 1U << 20;
-// What a ring has when nothing else is said (ring_set.cc).
-constexpr uint64_t kSlotsPerRing = 20000;
 // The search for a free port grows with those taken: 17 us a connect at 4,000, 238 us at 18,000.
 constexpr uint64_t kEasyPorts = 4000;
 
@@ -64,11 +60,12 @@ uint64_t address_pairs(const Plan& plan) {
 
 uint64_t slots_of_a_ring(const Machine& machine, const Plan& plan) {
   if (plan.per_ring > 0) return plan.per_ring;
-  return machine.descriptors == 0 ? kSlotsPerRing : std::min(machine.descriptors, kSlotsPerRing);
+  return machine.descriptors == 0 ? kSlotsPerRing
+                                  : std::min<uint64_t>(machine.descriptors, kSlotsPerRing);
 }
 
 uint64_t rings_possible(const Machine& machine) {
-  return machine.descriptors - std::min(machine.descriptors, kOwnDescriptors);
+  return machine.descriptors - std::min<uint64_t>(machine.descriptors, kOwnDescriptors);
 }
 
 uint64_t talking(const Plan& plan, uint64_t open) {
@@ -148,7 +145,7 @@ void check_memory(const Load& load, Findings& out) {
 }
 
 void check_ring_size(const Load& load, Findings& out) {
-  const uint64_t limit = std::min(load.machine.descriptors, kRingSlotsMax);
+  const uint64_t limit = std::min<uint64_t>(load.machine.descriptors, kTableSlotsMax);
   if (limit == 0 || load.plan.per_ring <= limit) return;
   out.push_back({Gravity::kFatal, "descriptors", fmt::format("--per-ring {}", load.plan.per_ring),
                  fmt::format("RLIMIT_NOFILE allows {} in one table", limit),

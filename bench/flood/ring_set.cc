@@ -21,7 +21,6 @@
 #include <fmt/format.h>
 
 #include "core/base/check.h"
-#include "core/base/limits.h"
 #include "ring/abi.h"
 #include "ring/buffer_ring.h"
 #include "ring/features.h"
@@ -40,10 +39,6 @@ constexpr uint32_t kBufferBytes = 512;
 constexpr uint32_t kBatch = 64;
 constexpr uint32_t kEntriesPerStep = 8;
 static_assert(kBatch < kBuffers);
-// More slots in one table win nothing, and a table's ring has a queue of completions to fill.
-constexpr uint32_t kSlotsPerRing = 20000;
-// Descriptors of the process itself: standard streams, eventfd, files of the report.
-constexpr uint32_t kOwnDescriptors = 32;
 
 // What a completion belongs to. kOpening is what precedes a connect, and speaks when it failed
 // only.
@@ -186,8 +181,8 @@ RingSet::~RingSet() = default;
 Result<std::unique_ptr<RingSet>> RingSet::create(const RingSetOptions& options) {
   const uint64_t limit = raise_descriptor_limit();
   auto made = std::make_unique<Rings>();
-  const auto allowed = static_cast<uint32_t>(std::min<uint64_t>(limit, kSlotsMax));
-  uint32_t slots = options.per_ring > 0 ? options.per_ring : std::min(allowed, kSlotsPerRing);
+  const auto usual = static_cast<uint32_t>(std::min<uint64_t>(limit, kSlotsPerRing));
+  const uint32_t slots = options.per_ring > 0 ? options.per_ring : usual;
   made->slots = std::min(slots, std::max(options.clients, 1u));
   const uint64_t count = (uint64_t{options.clients} + made->slots - 1) / made->slots;
   if (count + kOwnDescriptors > limit) {

@@ -17,6 +17,12 @@
 
 namespace lychgate::flood {
 
+// Sockets of one ring when nothing else is said: more slots in one table win nothing, and a table's
+// ring has a queue of completions to fill.
+inline constexpr uint32_t kSlotsPerRing = 20000;
+// Descriptors a process has for other things than rings: its files, libraries, standard streams.
+inline constexpr uint32_t kOwnDescriptors = 32;
+
 struct RingSetOptions {
   uint32_t clients = 1;
   uint32_t per_ring = 0;  // 0: what the descriptor limit allows
