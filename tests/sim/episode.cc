@@ -129,10 +129,12 @@ bool Episode::busy() const {
 
 void Episode::step() {
   ++steps_;
+  const uint64_t prefetched = count(Counter::kSynPrefetched);
   const auto completions = reactor_.turn(shard_->wait(tick()));
   log_.set_time(daemon::WallTime(milliseconds(agenda_.now())));
   shard_->handle(completions, tick());
   if (shard_->take_control_event()) shard_->stop(tick());
+  if (count(Counter::kSynPrefetched) > prefetched) check_prefetch();
   world_.lists().look(agenda_.now());
   check_step();
 }
@@ -209,6 +211,16 @@ void Episode::check_wait(const Slot& slot) {
   const Tick latest = slot.started + to_ticks(wait) + kWaitGrace;
   if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
     reactor_.violation("a client is kept beyond its wait");
+  }
+}
+
+// Half of what may be open is for clients that have come: SYNs use one address more than the other,
+// and with them go two test points of each list and reasons for refusals.
+void Episode::check_prefetch() {
+  if (scenario_.config.dnsl.reason) return;
+  const size_t most = scenario_.config.dns.in_flight / 2 + 3 * scenario_.lists.size();
+  if (shard_->lookups()->resolver().open() > most) {
+    reactor_.violation("SYNs use more than half of the questions");
   }
 }
 

@@ -43,6 +43,7 @@ class Episode {
   void check_slots();
   void check_wait(const Slot& slot);
   void check_syn_feed();
+  void check_prefetch();
   void check_pools();
   void check_end();
   void check_nothing_left();

@@ -224,7 +224,10 @@ SimReactor::Answer SimReactor::do_accept(Request& request) {
 SimReactor::Answer SimReactor::do_move(Request& request) {
   if (random_.chance(faults_.no_descriptor_percent)) return answer(-ENOMEM);
   const int slot = find_slot(0);
-  if (slot < 0) return answer(-ENFILE);
+  if (slot < 0) {
+    violation("a move found the main table full, which costs an approved client its mail");
+    return answer(-ENFILE);
+  }
   table_[static_cast<size_t>(slot)] = request.file;
   ++slots_open_;
   ++request.file->references;
