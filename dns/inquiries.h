@@ -20,7 +20,7 @@ namespace lychgate::dns {
 
 enum class AnswerState : uint8_t {
   kNone,      // not asked, or the answer has been too long ago
-  kAsked,     // a query is in flight or queued
+  kAsked,     // a query is in flight or queued; weight: what counts until it is answered
   kAnswered,  // good until `expires`
   kFailed,    // asked, and nothing came of it; the next client asks again
 };

@@ -126,9 +126,12 @@ uint32_t Lookups::second() const {
 
 // Marks what is to be asked, all of it before the first is asked: to ask may give up another
 // question, of this address too, and the sum must not look complete then.
+// What is asked again counts as it was, for the others who wait and may be judged before it comes.
 // longer: seconds beyond its expiry for which an answer is still good.
 Lookups::Marked Lookups::mark(uint32_t record, uint32_t longer) {
   Marked marked;
+  const uint32_t first = inquiries_.first_waiter(record);
+  const bool shared = first != kNoSlot && inquiries_.next_waiter(first) != kNoSlot;
   for (uint32_t list = 0; list < lists_.size(); ++list) {
     if (!may_ask(list, inquiries_.address(record))) continue;
     ListAnswer& known = inquiries_.answers(record)[list];
@@ -137,7 +140,8 @@ Lookups::Marked Lookups::mark(uint32_t record, uint32_t longer) {
     } else if (is_current(list, known) && second() < known.expires + longer) {
       ++marked.cached;
     } else {
-      known = {.state = AnswerState::kAsked};
+      if (!shared || !is_current(list, known)) known = {};
+      known.state = AnswerState::kAsked;
       marked.to_ask |= 1u << list;
     }
   }
@@ -231,14 +235,15 @@ Lookups::Sum Lookups::sum_of(uint32_t record) const {
   const auto answers = inquiries_.answers(record);
   for (uint32_t i = 0; i < lists_.size(); ++i) {
     const ListAnswer& answer = answers[i];
+    const bool asked = answer.state == AnswerState::kAsked;
     const bool answered = is_current(i, answer);
-    if (views_[i].state == ListState::kDisabled) continue;
-    if (answered && views_[i].state == ListState::kUp) {
-      tally.score += answer.weight;
-    } else if (answered || answer.state == AnswerState::kAsked) {
-      tally.gain_max += lists_[i].gain_max;
-      tally.loss_max += lists_[i].loss_max;
-    }
+    if (views_[i].state == ListState::kDisabled || !(asked || answered)) continue;
+    const bool counts = views_[i].state == ListState::kUp && answer.epoch == views_[i].epoch;
+    const int32_t weight = counts ? answer.weight : 0;
+    tally.score += weight;
+    if (counts && answered) continue;
+    tally.gain_max += lists_[i].gain_max - weight;
+    tally.loss_max += lists_[i].loss_max - weight;
   }
   Standing standing = admission::standing(tally, config_.dnsl);
   // Who is let through early is routed by this score; so is everybody who comes from the kernel.

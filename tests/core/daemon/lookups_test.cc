@@ -86,9 +86,10 @@ class World {
   static IpAddress client(uint32_t number) { return IpAddress::from_v4(0x0a000000 + number); }
   Prefetched expect(uint32_t number) { return lookups->prefetch(client(number), world.now()); }
   // The client of slot and address `number` comes.
-  void come(uint32_t number) {
-    world.slots.open(number, Phase::kSilentWait).address = client(number);
-    lookups->ask(number, world.now());
+  void come(uint32_t number) { come(number, number); }
+  void come(uint32_t slot, uint32_t number) {
+    world.slots.open(slot, Phase::kSilentWait).address = client(number);
+    lookups->ask(slot, world.now());
   }
   // As a shard does it.
   void run_for(sim::Time span) {
@@ -160,6 +161,32 @@ TEST(Prefetch, AnAnswerLastsFromTheSynToTheEndOfTheWait) {
     gate.run_for(10000);
     EXPECT_EQ(gate.expect(2), Prefetched::kAsked) << "expired for who is only on the way";
   }
+}
+
+// It used to be gone while it was asked again: a client whose wait ended just then was judged
+// without it, though it had been there all the while.
+TEST(Lookups, AnAnswerThatIsAskedAgainCountsForTheOthersUntilTheNewOneComes) {
+  config::Config config = kernel_config();
+  config.greet.hold = config::Hold::kGate;
+  World gate(config);
+  gate.book.ttl = 1;
+  gate.come(1, 9);
+  gate.run_for(5000);
+  gate.come(2, 9);
+  gate.run_for(1000);
+  gate.lookups->leave(1);
+  gate.run_for(4500);
+  EXPECT_EQ(gate.book.asked, kLists);
+  gate.come(3, 9);
+  EXPECT_EQ(gate.lookups->sum(2).score, 8) << "asked again for the third, as it was for the second";
+  gate.run_for(100);
+  EXPECT_EQ(gate.book.asked, 2 * kLists);
+  EXPECT_EQ(gate.lookups->sum(3).score, 8);
+  gate.lookups->leave(2);
+  gate.lookups->leave(3);
+  gate.run_for(5000);
+  gate.come(4, 9);
+  EXPECT_EQ(gate.lookups->sum(4).score, 0) << "nobody else waits, and it has expired";
 }
 
 TEST(Prefetch, LeavesHalfOfTheQuestionsToClientsThatHaveCome) {
