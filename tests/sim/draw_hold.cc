@@ -12,7 +12,8 @@ void draw_forgers(Random& random, Scenario& scenario) {
   syn.forged_from = random.between(0, scenario.arrivals_last);
   syn.of_clients = random.one_in(2);
   // More than the gate asks about in a second; each question costs the simulator too.
-  if (random.one_in(12) && scenario.lists.size() == 1) {
+  if (random.one_in(3) && scenario.lists.size() == 1) {
+    scenario.config.dns.in_flight = 100000;
     syn.forged = 200;
     syn.forged_for = 150;
     syn.ring_bytes = daemon::kSynRingBytes;
@@ -25,7 +26,9 @@ void draw_forgers(Random& random, Scenario& scenario) {
 void draw_syn_feed(Random& random, Scenario& scenario) {
   if (scenario.lists.empty() || random.one_in(4)) return;
   scenario.syn.ring_bytes = random.pick({4096u, 65536u, daemon::kSynRingBytes});
-  if (random.one_in(3)) draw_forgers(random, scenario);
+  if (random.one_in(3)) return draw_forgers(random, scenario);
+  // Where all questions are answered, what they bring is to be there when the client comes.
+  if (scenario.answers_all) scenario.config.dns.cache = 65536;
 }
 
 // The first sum of its steps that is no shorter (RFC 6298 doubles the first second).

@@ -56,6 +56,7 @@ Episode::Episode(uint64_t seed, uint32_t sessions)
       sink_{scenario_.config.log.target, world_.log_sink(), "lychgate/gate", "gate.example"},
       log_(sink_, reactor_, counters_.shards()[0], 1),
       syn_feed_(make_syn_feed()),
+      moving_(slots_.size()),
       shard_(std::make_unique<daemon::Shard>(
           parts_of(scenario_, counters_, reactor_, log_, world_, syn_feed_ ? &*syn_feed_ : nullptr),
           slots_, tick())) {
@@ -130,11 +131,14 @@ bool Episode::busy() const {
 void Episode::step() {
   ++steps_;
   const uint64_t prefetched = count(Counter::kSynPrefetched);
+  const bool stopping = shard_->stopping();
   const auto completions = reactor_.turn(shard_->wait(tick()));
   log_.set_time(daemon::WallTime(milliseconds(agenda_.now())));
   shard_->handle(completions, tick());
   if (shard_->take_control_event()) shard_->stop(tick());
-  if (count(Counter::kSynPrefetched) > prefetched) check_prefetch();
+  const uint64_t asked = count(Counter::kSynPrefetched) - prefetched;
+  if (stopping && asked > 0) reactor_.violation("asks about clients that it will not accept");
+  check_prefetch(asked);
   world_.lists().look(agenda_.now());
   check_step();
 }
@@ -214,32 +218,40 @@ void Episode::check_wait(const Slot& slot) {
   }
 }
 
-// Half of what may be open is for clients that have come: SYNs use one address more than the other,
-// and with them go two test points of each list and reasons for refusals.
-void Episode::check_prefetch() {
-  if (scenario_.config.dnsl.reason) return;
+// All SYNs are read soon, and each is counted once at most.
+void Episode::check_syn_feed() {
+  SynTap& tap = *world_.syn_tap();
+  if (tap.lag() > daemon::kSynRestMs + kWaitGrace) reactor_.violation("a SYN is left unread");
+  if (count(Counter::kSynPrefetched) + count(Counter::kSynFeedSkipped) > tap.read()) {
+    reactor_.violation("more SYNs are counted than were read");
+  }
+  if (tap.all_read()) expect(count(Counter::kSynFeedLost), tap.lost(), "SYNs lost");
+}
+
+// Forgers make the gate ask no more than a second's worth at once. Half of what may be open is for
+// clients that have come: SYNs use one address more than the other half, and with them go two test
+// points of each list and reasons for refusals.
+void Episode::check_prefetch(uint64_t asked) {
+  const uint64_t earned = (agenda_.now() - earned_until_) * daemon::kSynPrefetchesPerSecond / 1000;
+  earned_until_ = agenda_.now();
+  syn_budget_ = std::min<uint64_t>(syn_budget_ + earned, daemon::kSynPrefetchesPerSecond);
+  if (asked > syn_budget_) reactor_.violation("more is asked for SYNs than a second's worth");
+  syn_budget_ -= std::min(asked, syn_budget_);
+  if (asked == 0 || scenario_.config.dnsl.reason) return;
   const size_t most = scenario_.config.dns.in_flight / 2 + 3 * scenario_.lists.size();
   if (shard_->lookups()->resolver().open() > most) {
     reactor_.violation("SYNs use more than half of the questions");
   }
 }
 
-// All SYNs are read soon, each is answered for once at most, and nobody can make it ask without
-// end.
-void Episode::check_syn_feed() {
-  SynTap& tap = *world_.syn_tap();
-  const auto oldest = tap.unread_since();
-  if (oldest && agenda_.now() > *oldest + daemon::kSynRestMs + kWaitGrace) {
-    reactor_.violation("a SYN is left unread");
+// Approved and waiting for room in the main table.
+void Episode::check_move(uint32_t index) {
+  const ConnId id = slots_.id(index);
+  Moving& moving = moving_[index];
+  if (slots_[index].phase != Phase::kMoving || moving.id != id) moving = {id, agenda_.now()};
+  if (agenda_.now() > moving.since + kMoveWaitMs + kWaitGrace) {
+    reactor_.violation("a client waits for room without end");
   }
-  if (count(Counter::kSynPrefetched) + count(Counter::kSynFeedSkipped) > tap.read()) {
-    reactor_.violation("more SYNs are counted than were read");
-  }
-  const uint64_t earned = agenda_.now() * daemon::kSynPrefetchesPerSecond / 1000;
-  if (count(Counter::kSynPrefetched) > daemon::kSynPrefetchesPerSecond + earned) {
-    reactor_.violation("more is asked for SYNs than a second's worth at once");
-  }
-  if (!oldest) expect(count(Counter::kSynFeedLost), tap.lost(), "SYNs lost");
 }
 
 void Episode::check_slots() {
@@ -253,6 +265,7 @@ void Episode::check_slots() {
     if (slot.phase == Phase::kFree) continue;
     clients += (slot.evidence & kOurSocket) == 0 ? 1 : 0;
     check_wait(slot);
+    check_move(i);
     const bool open = slot.phase == Phase::kClosing || reactor_.is_open(i);
     expect(open ? 1 : 0, 1, "a slot in use has a descriptor");
   }
@@ -290,7 +303,11 @@ void Episode::check_end() {
 void Episode::check_nothing_left() {
   expect(slots_.used(), 0, "slots used at the end");
   expect(reactor_.slots_open(), 0, "direct descriptors at the end");
-  expect(shard_->connections().timers.armed(), 0, "timers at the end");
+  const ring::Connections& connections = shard_->connections();
+  expect(connections.timers.armed(), 0, "timers at the end");
+  for (uint32_t table = 0; table < connections.tables(); ++table) {
+    expect(connections.free_slots(table), scenario_.kernel.slots, "free slots at the end");
+  }
   expect(counters().held, 0, "clients held at the end");
   expect(reactor_.all_buffers_back() ? 1 : 0, 1, "all relay buffers are back");
   expect(reactor_.real_sockets(), 0, "real descriptors of sockets at the end");

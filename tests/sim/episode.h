@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/counters.h"
 #include "core/daemon/log.h"
@@ -30,6 +31,10 @@ class Episode {
   const ShardCounters& counters() const { return counters_.shards()[0]; }
 
  private:
+  struct Moving {
+    ConnId id;
+    Time since = 0;  // not seen elsewhere
+  };
   Tick tick() const { return scenario_.first_tick + static_cast<Tick>(agenda_.now()); }
   static bool is_waiting(Phase phase);
   std::optional<daemon::SynFeed> make_syn_feed();
@@ -43,7 +48,8 @@ class Episode {
   void check_slots();
   void check_wait(const Slot& slot);
   void check_syn_feed();
-  void check_prefetch();
+  void check_prefetch(uint64_t asked);
+  void check_move(uint32_t index);
   void check_pools();
   void check_end();
   void check_nothing_left();
@@ -63,7 +69,10 @@ class Episode {
   daemon::LogSink sink_;
   daemon::Log log_;
   std::optional<daemon::SynFeed> syn_feed_;
+  std::vector<Moving> moving_;  // by slot
   std::unique_ptr<daemon::Shard> shard_;
+  uint64_t syn_budget_ = daemon::kSynPrefetchesPerSecond;
+  Time earned_until_ = 0;
   uint64_t steps_ = 0;
   bool asked_to_stop_ = false;  // after all was over
 };

@@ -94,7 +94,7 @@ void draw_routes(Random& random, config::Config& config) {
   if (random.chance(30)) add(when);
   when = {};
   when.max_score = random.pick({-1, 0, 3});
-  if (random.chance(20)) add(when);
+  if (random.chance(40)) add(when);
   if (!random.one_in(10)) add({});
 }
 

@@ -46,10 +46,11 @@ uint64_t SynTap::read() const {
   return consumed_ / kRecordBytes;
 }
 
-std::optional<Time> SynTap::unread_since() {
+Time SynTap::lag() {
+  if (unread_.empty()) return 0;
+  const Time longest = agenda_.now() - unread_.front().second;
   while (!unread_.empty() && unread_.front().first < consumed_) unread_.pop_front();
-  if (unread_.empty()) return std::nullopt;
-  return unread_.front().second;
+  return longest;
 }
 
 }  // namespace lychgate::sim

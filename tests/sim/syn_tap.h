@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -34,8 +33,9 @@ class SynTap {
 
   uint64_t lost() const { return lost_; }
   uint64_t read() const;
-  // When the oldest that was not read came; nullopt: all were.
-  std::optional<Time> unread_since();
+  bool all_read() const { return consumed_ == produced_; }
+  // The longest that one lay there, of those read since the last call and those unread.
+  Time lag();
 
  private:
   Agenda& agenda_;
