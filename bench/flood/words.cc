@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <numeric>
 #include <optional>
-#include <vector>
 
 #include <fmt/format.h>
 
+#include "core/base/edit_distance.h"
 #include "core/config/values.h"
 
 namespace lychgate::flood {
@@ -36,22 +35,6 @@ std::optional<std::array<std::string_view, 3>> three_parts(std::string_view text
   const std::string_view middle = text.substr(first + 1, last - first - 1);
   if (middle.find(':') != std::string_view::npos) return std::nullopt;
   return std::array{text.substr(0, first), middle, text.substr(last + 1)};
-}
-
-// Levenshtein's distance with one row of the matrix.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t change = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({change, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
 }
 
 }  // namespace

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <numeric>
 
 #include <fmt/format.h>
 
+#include "core/base/edit_distance.h"
 #include "core/base/limits.h"
 #include "core/config/values.h"
 
@@ -261,22 +261,6 @@ constexpr TypeWords kTypeWords[] = {
     {Type::kCredential, "file name", "a file name in quotes"},
 };
 static_assert(std::size(kTypeWords) == static_cast<size_t>(Type::kCredential) + 1);
-
-// Levenshtein's distance with one row of the matrix.
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t change = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({change, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
 
 std::string_view after_last_dot(std::string_view name) {
   return name.substr(name.rfind('.') + 1);
