@@ -15,7 +15,7 @@ from scratch import (ROOT, SANITIZED, ScratchDir, marked_environment, processes_
                      wait_until)
 
 _SECONDS = 170
-_SERVERS = ("lychgate", "postscreen", "HAProxy", "floor")
+_SERVERS = ("lychgate", "postscreen", "HAProxy", "floor", "bare life")
 _MARK = "LYCHGATE_E2E_COMPARE"
 
 
