@@ -346,7 +346,10 @@ void Client::check_score_when_handed_off() {
   // By a later attempt at another backend the lists may say something else.
   const bool at_once = stage_.agenda.now() <= *accepted_at_ + wait + 1000;
   const bool unbounded = scenario_.config.dns.in_flight == 100000;
-  if (!first_of_address_ || !at_once || !unbounded || scenario_.syn.of_clients) return;
+  if (!first_of_address_ || !at_once || !unbounded) return;
+  // Questions may be older than this client where the SYN of another has asked them.
+  const uint32_t syns = crowd_.syns.at(script_.from.address.text());
+  if (scenario_.syn.of_clients || (scenario_.syn.ring_bytes > 0 && syns > 1)) return;
   const Time asked = syn_told_ ? script_.arrives : *accepted_at_;
   const int certain = lists.certain_score(address, remembered() ? asked : *accepted_at_,
                                           *accepted_at_ + wait, asked + timeout);

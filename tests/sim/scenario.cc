@@ -161,6 +161,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
 
   out.kernel.slots = random.pick<uint32_t>({64, 64, 128, 600});
   out.kernel.tables = random.pick<uint32_t>({1, 1, 2, 5});
+  out.kernel.reserve = out.kernel.tables > 1 ? out.kernel.slots / 2 : out.kernel.slots / 16;
   out.kernel.buffers = random.pick<uint32_t>({2, 16, kRelayBuffers, kRelayBuffers});
   out.kernel.faults = draw_faults(random);
   out.bulk_relays_max = random.pick<uint32_t>({0, 2, 1000, 1000});

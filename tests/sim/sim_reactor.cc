@@ -43,6 +43,7 @@ SimReactor::SimReactor(Agenda& agenda, Random& random, const KernelOptions& opti
       random_(random),
       faults_(options.faults),
       table_size_(options.slots),
+      reserve_(options.reserve),
       table_(size_t{options.slots} * options.tables),
       unsettled_(table_.size()),
       buffer_count_(options.buffers),

@@ -27,6 +27,8 @@ struct KernelOptions {
   uint32_t tables = 1;
   uint32_t buffers = kRelayBuffers;
   uint32_t packets = kPacketBuffers;
+  // Slots of the main table that accepts leave free; moves leave half of them. 0: nobody minds.
+  uint32_t reserve = 0;
   Faults faults{};
 };
 
@@ -161,6 +163,7 @@ class SimReactor : public ring::Reactor {
 
   void queue(Request request);
   void submit();
+  void check_reserve(const std::vector<Request>& batch);
   void start(const RequestPtr& request);
   bool may_be_late(Verb verb) const;
   void run_late(const RequestPtr& request);
@@ -223,6 +226,7 @@ class SimReactor : public ring::Reactor {
   Random& random_;
   Faults faults_;
   uint32_t table_size_;
+  uint32_t reserve_;
   std::vector<SocketPtr> table_;  // all tables, one after the other
   uint32_t slots_open_ = 0;
   uint32_t slot_hint_ = 0;

@@ -28,7 +28,22 @@ SocketPtr SimReactor::socket_of(int fd) {
 
 void SimReactor::submit() {
   const std::vector<Request> batch = std::exchange(submissions_, {});
+  if (reserve_ > 0) check_reserve(batch);
   for (const Request& request : batch) start(std::make_shared<Request>(request));
+}
+
+// What clients do not leave free is missing to sockets to backends.
+void SimReactor::check_reserve(const std::vector<Request>& batch) {
+  const auto accepts = std::count_if(batch.begin(), batch.end(), [](const Request& request) {
+    return request.verb == Verb::kAccept && request.table == 0;
+  });
+  const auto moves = std::count_if(batch.begin(), batch.end(), [](const Request& request) {
+    return request.verb == Verb::kMove;
+  });
+  if (accepts + moves == 0) return;
+  const auto free = std::count(table_.begin(), table_.begin() + table_size_, nullptr);
+  if (accepts > 0 && accepts + moves + reserve_ > free) violation("accepts use the reserve");
+  if (moves > 0 && moves + reserve_ / 2 > free) violation("moves use the reserve of backends");
 }
 
 // What a kernel may hand to a worker thread: never the verbs that are DONTWAIT or a close, whose
