@@ -347,12 +347,14 @@ void Client::check_score_when_handed_off() {
   const bool at_once = stage_.agenda.now() <= *accepted_at_ + wait + 1000;
   const bool unbounded = scenario_.config.dns.in_flight == 100000;
   if (!first_of_address_ || !at_once || !unbounded) return;
-  // Questions may be older than this client where the SYN of another has asked them.
-  const uint32_t syns = crowd_.syns.at(script_.from.address.text());
-  if (scenario_.syn.of_clients || (scenario_.syn.ring_bytes > 0 && syns > 1)) return;
+  // Where another SYN has asked, questions may be older than this client; where its own has and was
+  // forgotten, their answers reach nobody.
+  const bool asked_by_others = crowd_.syns.at(script_.from.address.text()) > 1;
+  const bool has_feed = scenario_.syn.ring_bytes > 0;
+  if (has_feed && (scenario_.syn.of_clients || asked_by_others)) return;
+  if (syn_told_ && !remembered()) return;
   const Time asked = syn_told_ ? script_.arrives : *accepted_at_;
-  const int certain = lists.certain_score(address, remembered() ? asked : *accepted_at_,
-                                          *accepted_at_ + wait, asked + timeout);
+  const int certain = lists.certain_score(address, asked, *accepted_at_ + wait, asked + timeout);
   if (certain >= dnsl.threshold) {
     fault(fmt::format("handed off with a score of {} at least", certain));
   }
