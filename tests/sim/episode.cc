@@ -123,7 +123,7 @@ void Episode::see_off() {
   for (int i = 0; i < 100 && !log_.idle(); ++i) step();
 }
 
-// A question over TCP may be about to get its socket.
+// A question over TCP may be about to get its socket, or an accept to find nobody.
 bool Episode::busy() const {
   return slots_.used() > 0 || reactor_.sockets_coming() > 0;
 }

@@ -36,6 +36,11 @@ bool counts_for_slot(OpTag tag) {
   }
 }
 
+// For no slot that is in use.
+bool brings_a_socket(OpTag tag) {
+  return tag.operation() == Op::kDnsTcpSocket || tag.operation() == Op::kAccept;
+}
+
 }  // namespace
 
 SimReactor::SimReactor(Agenda& agenda, Random& random, const KernelOptions& options)
@@ -74,7 +79,7 @@ void SimReactor::violation(std::string text) {
 
 void SimReactor::queue(Request request) {
   if (counts_for_slot(request.tag)) ++unsettled_[request.tag.slot];
-  if (request.tag.operation() == Op::kDnsTcpSocket) ++sockets_coming_;
+  if (brings_a_socket(request.tag)) ++sockets_coming_;
   submissions_.push_back(std::move(request));
 }
 
@@ -237,7 +242,7 @@ std::span<const ring::Completion> SimReactor::reap() {
     const bool is_packet = completion.tag.operation() == Op::kDnsReceive;
     if (completion.buffer && is_packet) ++packets_held_;
     if (completion.buffer && !is_packet) --buffers_seen_free_;
-    if (completion.tag.operation() == Op::kDnsTcpSocket) --sockets_coming_;
+    if (brings_a_socket(completion.tag)) --sockets_coming_;
     if (!completion.more && counts_for_slot(completion.tag)) --unsettled_[completion.tag.slot];
     ready_.push_back(completion);
     posted_.pop_front();
