@@ -64,6 +64,7 @@ struct Greet {
   milliseconds wait{6000};                 // 0: no wait and no pregreet test
   milliseconds early_look{1000};           // an additional look after this time; 0: none
   Hold hold = Hold::kGate;                 // kKernel: without banner and early_look
+  uint32_t syn_feed = 20000;               // kKernel: addresses a second asked about from their SYN
   Action pregreet = Action::kEnforce;
 };
 

@@ -98,6 +98,11 @@ const Key kKeys[] = {
      "wait rounded up) and at a tenth of the memory, without banner and early look; see "
      "[operating.md](operating.md#the-kernels-waiting-room).",
      LYCHGATE_FIELD(greet.hold)},
+    {"greet.syn_feed", Type::kInteger, "addresses", within(0, 1'000'000), "20000",
+     "With `hold = \"kernel\"`: addresses a second about which one shard asks DNS lists as soon as "
+     "their SYN has come. A SYN is easily forged, so this bounds what a flood of them costs; 0: "
+     "lists are asked when a client comes out of the waiting room.",
+     LYCHGATE_FIELD(greet.syn_feed)},
     {"greet.pregreet", Type::kAction, "", kNoRange, "\"enforce\"",
      "What happens to a client that speaks before the greeting.", LYCHGATE_FIELD(greet.pregreet)},
 

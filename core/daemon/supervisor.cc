@@ -2,9 +2,7 @@
 
 #include "core/daemon/supervisor.h"
 
-#include <grp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,6 +19,7 @@
 #include "core/config/values.h"
 #include "core/daemon/listeners.h"
 #include "core/daemon/plan.h"
+#include "core/daemon/privileges.h"
 #include "core/daemon/shard_process.h"
 #include "core/daemon/steward.h"
 #include "core/daemon/syn_feed.h"
@@ -65,23 +64,6 @@ int open_notify_socket() {
   return -1;
 }
 
-Result<void> become(const std::string& user) {
-  if (user.empty()) return {};
-  const passwd* entry = getpwnam(user.c_str());
-  if (entry == nullptr) {
-    return fail(ExitCode::kConfig,
-                fmt::format("user \"{}\" does not exist; create it or change `user`", user));
-  }
-  if (entry->pw_uid == geteuid()) return {};
-  if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setgid(entry->pw_gid) != 0 ||
-      setuid(entry->pw_uid) != 0) {
-    return fail(ExitCode::kNoPermission,
-                fmt::format("cannot become user \"{}\": {}; start as root, or as that user", user,
-                            errno_text(errno)));
-  }
-  return {};
-}
-
 // Descriptors of the supervisor's own; -1: none.
 struct Doors {
   int steward_fd = -1;  // control socket
@@ -93,6 +75,7 @@ struct Doors {
 // The kernel side of SYN feeds, where they are of use and allowed; one for each shard, or none.
 std::vector<SynFeedDoor> open_feeds(const Plan& plan, Listeners& listeners) {
   if (!config::kernel_holds(plan.config) || plan.lists.lists.empty()) return {};
+  if (plan.config.greet.syn_feed == 0) return {};
   auto feeds = open_syn_feeds(listeners.by_shard);
   if (feeds) return std::move(*feeds);
   listeners.warnings.push_back("warning: " + feeds.error().text);
@@ -170,6 +153,7 @@ pid_t Supervisor::fork_child(Child& child, int& child_end) {
     }
     if (steward_.control_fd >= 0) close(steward_.control_fd);
     close(signal_fd_);
+    drop_capabilities();
     child_end = ends[1];
     return 0;
   }

@@ -252,8 +252,17 @@ uint64_t SynRing::lost() const {
   return __atomic_load_n(memory_.lost, __ATOMIC_RELAXED);
 }
 
+namespace {
+
+constexpr uint64_t kOneAddress = 1000;  // in thousandths
+
+}  // namespace
+
 SynFeed::SynFeed(const SynFeedParts& parts, Tick now)
-    : parts_(parts), rest_until_(now), refilled_(now) {}
+    : parts_(parts),
+      rest_until_(now),
+      thousandths_(parts.config.greet.syn_feed * kOneAddress),
+      refilled_(now) {}
 
 void SynFeed::woken(Tick now) {
   polled_ = false;
@@ -261,8 +270,9 @@ void SynFeed::woken(Tick now) {
 }
 
 void SynFeed::refill(Tick now) {
-  const uint64_t earned = uint64_t{now - refilled_} * kSynPrefetchesPerSecond / 1000;
-  tokens_ = static_cast<uint32_t>(std::min<uint64_t>(tokens_ + earned, kSynPrefetchesPerSecond));
+  const uint64_t per_second = parts_.config.greet.syn_feed;
+  const uint64_t earned = (now - refilled_) * per_second;  // in milliseconds: thousandths
+  thousandths_ = std::min(thousandths_ + earned, per_second * kOneAddress);
   refilled_ = now;
 }
 
@@ -282,12 +292,12 @@ uint32_t SynFeed::read_all(const Ask& ask) {
     if (!address) break;
     ++read;
     if (!is_stranger(*address)) continue;
-    const auto done = tokens_ == 0 ? Lookups::Prefetched::kNoRoom : ask(*address);
+    const auto done = thousandths_ < kOneAddress ? Lookups::Prefetched::kNoRoom : ask(*address);
     if (done == Lookups::Prefetched::kNoRoom) {
       parts_.counters.add(Counter::kSynFeedSkipped);
     } else if (done == Lookups::Prefetched::kAsked) {
       parts_.counters.add(Counter::kSynPrefetched);
-      --tokens_;
+      thousandths_ -= kOneAddress;
     }
   }
   return read;

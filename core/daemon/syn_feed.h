@@ -26,9 +26,6 @@ namespace lychgate::daemon {
 // Bytes of one ring buffer: a power of two and whole pages. Some 10,000 SYNs, which is a fifth of a
 // second of the worst flood that a core carries.
 inline constexpr uint32_t kSynRingBytes = 256 * 1024;
-// Addresses that the lists are asked about before their clients come: as many as a core accepts, a
-// second's worth at once.
-inline constexpr uint32_t kSynPrefetchesPerSecond = 20000;
 // Records read in one turn; the rest waits for the next, which comes at once.
 inline constexpr uint32_t kSynRecordsPerTurnMax = 1024;
 // SYNs are collected for as long before the shard is woken again: the shortest wait is a second.
@@ -97,7 +94,7 @@ class SynFeed {
   SynFeedParts parts_;
   bool polled_ = false;  // a poll is in flight, and until it completes there is nothing to read
   Tick rest_until_;
-  uint32_t tokens_ = kSynPrefetchesPerSecond;
+  uint64_t thousandths_;  // of addresses that may be asked about: a second's worth at most
   Tick refilled_;
 };
 

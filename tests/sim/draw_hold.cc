@@ -47,6 +47,7 @@ void draw_hold(Random& random, Scenario& scenario) {
   greet.banner.clear();
   greet.early_look = milliseconds(0);
   greet.wait = milliseconds(random.pick({1000, 2000, 3000, 6000, 20000}));
+  greet.syn_feed = random.pick({5u, 200u, 20000u});
   scenario.kernel_wait = rounded(greet.wait);
   scenario.kernel.faults.lost_ack_percent = random.pick<uint64_t>({0, 0, 10, 50});
   draw_syn_feed(random, scenario);

@@ -234,11 +234,13 @@ void Episode::check_syn_feed() {
 // clients that have come: SYNs use one address more than the other half, and with them go four test
 // points of each list and reasons for refusals.
 void Episode::check_prefetch(uint64_t asked) {
-  const uint64_t earned = (agenda_.now() - earned_until_) * daemon::kSynPrefetchesPerSecond / 1000;
+  const uint64_t per_second = scenario_.config.greet.syn_feed;
+  syn_budget_ += (agenda_.now() - earned_until_) * per_second;
   earned_until_ = agenda_.now();
-  syn_budget_ = std::min<uint64_t>(syn_budget_ + earned, daemon::kSynPrefetchesPerSecond);
-  if (asked > syn_budget_) reactor_.violation("more is asked for SYNs than a second's worth");
-  syn_budget_ -= std::min(asked, syn_budget_);
+  syn_budget_ = std::min(syn_budget_, per_second * 1000);
+  const uint64_t spent = asked * 1000;
+  if (spent > syn_budget_) reactor_.violation("more is asked for SYNs than a second's worth");
+  syn_budget_ -= std::min(spent, syn_budget_);
   if (asked == 0 || scenario_.config.dnsl.reason) return;
   const size_t most = scenario_.config.dns.in_flight / 2 + 5 * scenario_.lists.size();
   if (shard_->lookups()->resolver().open() > most) {

@@ -71,7 +71,7 @@ class Episode {
   std::optional<daemon::SynFeed> syn_feed_;
   std::vector<Moving> moving_;  // by slot
   std::unique_ptr<daemon::Shard> shard_;
-  uint64_t syn_budget_ = daemon::kSynPrefetchesPerSecond;
+  uint64_t syn_budget_ = UINT32_MAX;  // thousandths of addresses; a second's worth at most
   Time earned_until_ = 0;
   uint64_t steps_ = 0;
   bool asked_to_stop_ = false;  // after all was over

@@ -162,7 +162,7 @@ TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [listen_name, address, backlog] = Listen{};
   [[maybe_unused]] const auto& [per_address, per_shard, held] = limits;
   [[maybe_unused]] const auto& [access_file, reject] = access;
-  [[maybe_unused]] const auto& [banner, wait, early_look, hold, pregreet] = greet;
+  [[maybe_unused]] const auto& [banner, wait, early_look, hold, syn_feed, pregreet] = greet;
   [[maybe_unused]] const auto& [pool_name, backends, proxy, connections, connect, greeting, take,
                                 pool_wait, fallback, fallback_index] = Pool{};
   [[maybe_unused]] const auto& [route_pool, pool_index, when] = Route{};
@@ -174,7 +174,7 @@ TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [target, file, ident] = log;
   [[maybe_unused]] const auto& [idle_timeout] = relay;
   [[maybe_unused]] const auto& [socket] = control;
-  const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 5;
+  const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 6;
   const size_t pool = 9;           // fallback_index follows from fallback
   const size_t route = 5;          // pool and four conditions; pool_index follows from pool
   const size_t lists = 6 + 8 + 3;  // dns, dnsl, secret

@@ -104,7 +104,8 @@ TEST(SynRing, WaitsForARecordThatIsBeingWrittenAndPassesOverADiscardedOne) {
 
 class SynFeedTest : public testing::Test {
  protected:
-  SynFeedTest() : fd_(world_.reactor.make_control()) {}
+  static constexpr uint32_t kPerSecond = 3000;
+  SynFeedTest() : fd_(world_.reactor.make_control()) { config_.greet.syn_feed = kPerSecond; }
 
   SynFeed make(const admission::AccessList* access = nullptr) {
     return SynFeed({.ring = kernel_.reader(),
@@ -154,19 +155,19 @@ TEST_F(SynFeedTest, SleepsUntilThereIsSomethingThenRestsBetweenReads) {
 
 TEST_F(SynFeedTest, ReadsSoManyATurnAndAsksSoManyASecond) {
   SynFeed feed = make();
-  const uint32_t flood = 2 * kSynPrefetchesPerSecond;
+  const uint32_t flood = 2 * kPerSecond;
   for (uint32_t i = 0; i < flood; ++i) ASSERT_TRUE(kernel_.write(client(i)));
   advance(feed, 0);
   EXPECT_EQ(asked_.size(), kSynRecordsPerTurnMax);
   EXPECT_EQ(feed.next_wake(), 0U) << "the rest at once";
   while (feed.next_wake()) advance(feed, *feed.next_wake());
-  EXPECT_EQ(asked_.size(), kSynPrefetchesPerSecond);
+  EXPECT_EQ(asked_.size(), kPerSecond);
   EXPECT_EQ(count(Counter::kSynPrefetched) + count(Counter::kSynFeedSkipped), flood);
   feed.woken(500);
   for (uint32_t i = 0; i < flood; ++i) ASSERT_TRUE(kernel_.write(client(i)));
   while (feed.next_wake()) advance(feed, *feed.next_wake());
-  const uint64_t earned = uint64_t{500} * kSynPrefetchesPerSecond / 1000;
-  EXPECT_EQ(count(Counter::kSynPrefetched), kSynPrefetchesPerSecond + earned);
+  const uint64_t earned = uint64_t{500} * kPerSecond / 1000;
+  EXPECT_EQ(count(Counter::kSynPrefetched), kPerSecond + earned);
 }
 
 TEST_F(SynFeedTest, WhatIsKnownCostsNothingAndWhatHasNoRoomIsCounted) {
