@@ -25,12 +25,15 @@ bool Mover::begin(uint32_t slot, Tick now) {
 }
 
 void Mover::advance() {
-  while (count_ > 0 && connections_.free_slots() > kept_) {
+  while (count_ > 0) {
     const ConnId id = waiting_[first_];
+    const Slot* slot = connections_.slots.find(id);
+    // Who has waited too long leaves its place at once, or the queue would be full of such.
+    const bool waits = slot != nullptr && slot->phase == Phase::kMoving;
+    if (waits && connections_.free_slots() <= kept_) return;
     first_ = (first_ + 1) % static_cast<uint32_t>(waiting_.size());
     --count_;
-    const Slot* slot = connections_.slots.find(id);
-    if (slot == nullptr || slot->phase != Phase::kMoving) continue;  // it has waited too long
+    if (!waits) continue;
     connections_.timers.cancel(id.slot);
     connections_.expect_slot();
     connections_.reactor.move_to_main(id.slot, connections_.begin(Op::kMove, id.slot));
