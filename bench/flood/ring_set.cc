@@ -202,7 +202,7 @@ Result<std::unique_ptr<RingSet>> RingSet::create(const RingSetOptions& options) 
     if (!set_up) return tl::unexpected(set_up.error());
     if (i > 0 || !options.binds || can_bind(made->rings[0]->kernel)) continue;
     return fail(ExitCode::kUnavailable,
-                "this kernel cannot bind through io_uring: --source needs Linux 6.11 or later");
+                "this kernel cannot bind through io_uring: --sources needs Linux 6.11 or later");
   }
   return std::unique_ptr<RingSet>(new RingSet(std::move(made)));
 }
