@@ -49,8 +49,9 @@ struct DescriptorMessage {
 };
 
 enum class SendMode : uint8_t {
-  kWhole,  // the completion comes when all bytes are in the socket, or with an error
-  kNow,    // what fits now; -EAGAIN when nothing does
+  kWhole,   // the completion comes when all bytes are in the socket, or with an error
+  kNow,     // what fits now; -EAGAIN when nothing does
+  kUntold,  // the same; it completes only when it failed, and always before what is asked later
 };
 enum class Readiness : uint8_t { kInput, kOutput };
 
@@ -64,10 +65,11 @@ class Reactor {
   virtual ~Reactor() = default;
 
   // Listeners and other real descriptors.
-  virtual void poll_listener(int fd, OpTag tag) = 0;  // multishot, one completion a wake-up
   // Into the table; result: the slot. -EAGAIN: nobody waits.
   virtual void accept_direct(int listener_fd, uint32_t table, PeerAddress& peer, OpTag tag) = 0;
-  virtual void poll_fd(int fd, OpTag tag) = 0;    // one-shot, input or hang-up
+  // One-shot: input (of a listener: a client that waits) or hang-up, at once if it is there
+  // already.
+  virtual void poll_fd(int fd, OpTag tag) = 0;
   virtual void cancel_fd(int fd, OpTag tag) = 0;  // everything armed on it
   virtual void write_fd(int fd, std::span<const char> bytes, OpTag tag) = 0;
   virtual void send_fd(int fd, std::span<const char> datagram, OpTag tag) = 0;  // DONTWAIT
@@ -87,7 +89,7 @@ class Reactor {
   // Any table. Throws away what has arrived (MSG_TRUNC: TCP copies nothing); DONTWAIT.
   virtual void discard(uint32_t slot, OpTag tag) = 0;
   virtual void receive_multishot(uint32_t slot, OpTag tag) = 0;  // into provided buffers
-  // Any table; in one that holds always kNow.
+  // Any table; in one that holds never kWhole.
   virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
   // Any table. op: kShutdown or kRelayShutdown
   virtual void shutdown_write(uint32_t slot, OpTag tag) = 0;

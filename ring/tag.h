@@ -16,7 +16,7 @@ enum class Op : uint8_t {
   kIgnored,       // nobody waits for it
   kListenerPoll,  // slot = listener index
   kAccept,        // slot = index of the accept entry
-  kTeaser,
+  kTeaser,        // completes only when it failed, and nobody minds
   kLook,
   kDiscard,
   kReply,

@@ -133,12 +133,6 @@ uint32_t UringReactor::table_size() const {
   return kernel_->table_size;
 }
 
-void UringReactor::poll_listener(int fd, OpTag tag) {
-  io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
-  io_uring_prep_poll_multishot(entry, fd, POLLIN);
-  tag_entry(entry, tag);
-}
-
 void UringReactor::accept_direct(int listener_fd, uint32_t table, PeerAddress& peer, OpTag tag) {
   io_uring_sqe* const entry = place_of(table * kernel_->table_size).entry;
   peer.length = sizeof(peer.v6);
@@ -226,7 +220,9 @@ void UringReactor::send(uint32_t slot, std::span<const char> bytes, SendMode mod
   const int flags = whole ? MSG_WAITALL : MSG_DONTWAIT;
   const auto [entry, file] = place_of(slot);
   io_uring_prep_send(entry, file, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL);
-  direct(entry);
+  // A ring that holds counts its answers, so that there the caller drops one that says nothing.
+  const bool untold = mode == SendMode::kUntold && slot < kernel_->table_size;
+  io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE | (untold ? IOSQE_CQE_SKIP_SUCCESS : 0u));
   tag_entry(entry, tag);
 }
 

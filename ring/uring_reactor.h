@@ -42,7 +42,6 @@ class UringReactor : public Reactor {
   UringReactor(const UringReactor&) = delete;
   UringReactor& operator=(const UringReactor&) = delete;
 
-  void poll_listener(int fd, OpTag tag) override;
   void accept_direct(int listener_fd, uint32_t table, PeerAddress& peer, OpTag tag) override;
   void poll_fd(int fd, OpTag tag) override;
   void cancel_fd(int fd, OpTag tag) override;

@@ -148,10 +148,10 @@ Smtpd::~Smtpd() {
 }
 
 void Smtpd::listen() {
-  loop_.reactor().poll_listener(fd_, OpTag::of(Op::kListenerPoll, id_));
+  loop_.reactor().poll_fd(fd_, OpTag::of(Op::kListenerPoll, id_));
 }
 
-void Smtpd::complete(const ring::Completion& completion) {
+void Smtpd::complete(const ring::Completion& /*completion*/) {
   for (;;) {
     const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
     if (fd < 0) break;
@@ -161,7 +161,7 @@ void Smtpd::complete(const ring::Completion& completion) {
       doors_.push_back(std::make_unique<PassDoor>(*this, fd));
     }
   }
-  if (!completion.more) listen();
+  listen();
 }
 
 const Session* Smtpd::find(const Endpoint& client) const {

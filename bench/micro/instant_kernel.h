@@ -8,7 +8,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/check.h"
@@ -34,13 +36,16 @@ class InstantKernel final : public ring::Reactor {
   // So many more wait to be accepted, each from an address of its own.
   void arrive(uint32_t clients) {
     waiting_ += clients;
-    pending_.push_back({.tag = listener_, .result = 1, .more = true, .buffer = {}});
+    if (polled_) answer(*std::exchange(polled_, std::nullopt), 1);
   }
   bool has_pending() const { return !pending_.empty(); }
   uint64_t closed() const { return closed_; }
   uint64_t log_bytes() const { return log_bytes_; }
 
-  void poll_listener(int /*fd*/, OpTag tag) override { listener_ = tag; }
+  void poll_fd(int /*fd*/, OpTag tag) override {
+    if (waiting_ > 0) return answer(tag, 1);
+    polled_ = tag;
+  }
   void accept_direct(int /*listener*/, uint32_t /*table*/, ring::PeerAddress& peer,
                      OpTag tag) override {
     if (waiting_ == 0 || free_.empty()) return answer(tag, -EAGAIN);
@@ -65,9 +70,9 @@ class InstantKernel final : public ring::Reactor {
     }
   }
   void discard(uint32_t /*slot*/, OpTag tag) override { answer(tag, -EAGAIN); }
-  void send(uint32_t /*slot*/, std::span<const char> bytes, ring::SendMode /*mode*/,
+  void send(uint32_t /*slot*/, std::span<const char> bytes, ring::SendMode mode,
             OpTag tag) override {
-    answer(tag, static_cast<int>(bytes.size()));
+    if (mode != ring::SendMode::kUntold) answer(tag, static_cast<int>(bytes.size()));
   }
   void shutdown_write(uint32_t /*slot*/, OpTag tag) override { answer(tag, 0); }
   void close(uint32_t slot, OpTag tag) override {
@@ -89,7 +94,6 @@ class InstantKernel final : public ring::Reactor {
     return told_;
   }
 
-  void poll_fd(int, OpTag) override { unknown(); }
   void cancel_fd(int, OpTag) override { unknown(); }
   void send_fd(int, std::span<const char>, OpTag) override { unknown(); }
   void close_fd(int) override { unknown(); }
@@ -125,7 +129,7 @@ class InstantKernel final : public ring::Reactor {
   std::vector<uint32_t> free_;
   std::vector<ring::Completion> pending_;
   std::vector<ring::Completion> told_;
-  OpTag listener_{};
+  std::optional<OpTag> polled_;  // of the listener
   uint32_t waiting_ = 0;
   uint32_t next_ = 1;  // client: its address and port
   uint64_t closed_ = 0;

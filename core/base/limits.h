@@ -97,6 +97,10 @@ inline constexpr uint32_t kLingerMs = 1000;
 
 // Log events kept for an idle turn before they are put into words all the same.
 inline constexpr size_t kLinesUnwrittenMax = 512;
+// As many are put into words before the queue goes to the kernel: that takes less than a turn more.
+inline constexpr size_t kLinesAtOnce = 4;
+// Between two lots of log lines: each wakes a thread of the ring, a file is never written inline.
+inline constexpr uint32_t kLogLotMs = 50;
 
 // DNS lists of one gate (distinct zones) and the site lines that name them. Operators run up to
 // twenty; each list costs every client one lookup.

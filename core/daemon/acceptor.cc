@@ -1,10 +1,12 @@
-// Batches follow the load: as many accepts as the last batch took plus one, doubled while every
-// accept succeeds, so that a calm gate wastes one request a client and a flood none.
+// Batches follow the load: one accept, doubled while every accept succeeds and more are waiting. A
+// poll behind each batch says so, since an accept that finds nobody costs more: the kernel makes a
+// socket for it first (Linux 6.18, do_accept).
 
 #include "core/daemon/acceptor.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "core/base/check.h"
 
@@ -28,9 +30,13 @@ Acceptor::Acceptor(ring::Connections& connections, const std::vector<int>& liste
 }
 
 void Acceptor::start() {
-  for (uint32_t i = 0; i < listeners_.size(); ++i) {
-    connections_.reactor.poll_listener(listeners_[i].fd, OpTag::of(Op::kListenerPoll, i));
-  }
+  for (uint32_t i = 0; i < listeners_.size(); ++i) poll(i);
+}
+
+void Acceptor::poll(uint32_t listener) {
+  if (std::exchange(listeners_[listener].polled, true)) return;
+  const OpTag tag = OpTag::of(Op::kListenerPoll, listener);
+  connections_.reactor.poll_fd(listeners_[listener].fd, tag);
 }
 
 void Acceptor::stop() {
@@ -42,12 +48,9 @@ void Acceptor::stop() {
 }
 
 void Acceptor::poll_completed(const Completion& completion) {
-  if (stopping_) return;
   Listener& listener = listeners_.at(completion.tag.slot);
+  listener.polled = false;
   listener.ready = true;
-  if (!completion.more) {
-    connections_.reactor.poll_listener(listener.fd, completion.tag);
-  }
 }
 
 std::optional<ring::Arrival> Acceptor::accepted(const Completion& completion, Tick now) {
@@ -60,7 +63,6 @@ std::optional<ring::Arrival> Acceptor::accepted(const Completion& completion, Ti
   --listener.in_flight;
   std::optional<ring::Arrival> arrival;
   if (completion.result >= 0) {
-    ++listener.taken;
     arrival = ring::Arrival{.slot = static_cast<uint32_t>(completion.result),
                             .peer = Endpoint::from_sockaddr(&entry.peer.any),
                             .listener = entry.listener};
@@ -71,14 +73,7 @@ std::optional<ring::Arrival> Acceptor::accepted(const Completion& completion, Ti
     listener.drained = true;
     if (!stopping_) listener.retry_at = now + kRetryMs;
   }
-  if (listener.in_flight == 0) batch_done(listener);
   return arrival;
-}
-
-void Acceptor::batch_done(Listener& listener) {
-  listener.batch = listener.drained ? listener.taken + 1 : listener.batch * 2;
-  listener.batch = std::clamp(listener.batch, 1u, kAcceptBatchMax);
-  if (listener.drained) listener.ready = false;
 }
 
 uint32_t Acceptor::room_in(uint32_t table) const {
@@ -112,26 +107,38 @@ void Acceptor::submit(Tick now) {
       listener.retry_at.reset();
       listener.ready = true;
     }
-    if (!listener.ready || listener.retry_at) continue;
-    const uint32_t table = choose_table(listener.batch);
-    const uint32_t room = room_in(table);
-    const auto batch =
-        std::min({listener.batch, room, static_cast<uint32_t>(free_entries_.size())});
-    if (room == 0 && !paused_) connections_.counters.add(Counter::kAcceptPaused);
-    paused_ = room == 0;
-    listener.drained = false;
-    listener.taken = 0;
-    for (uint32_t n = 0; n < batch; ++n) {
-      const uint8_t entry = free_entries_.back();
-      free_entries_.pop_back();
-      entries_[entry].listener = static_cast<uint8_t>(i);
-      entries_[entry].table = static_cast<uint8_t>(table);
-      ++listener.in_flight;
-      connections_.expect_slot(table);
-      connections_.reactor.accept_direct(listener.fd, table, entries_[entry].peer,
-                                         OpTag::of(Op::kAccept, entry));
+    if (!listener.ready) {
+      listener.batch = 0;
+    } else if (!listener.retry_at) {
+      submit_batch(i);
     }
   }
+}
+
+void Acceptor::submit_batch(uint32_t index) {
+  Listener& listener = listeners_[index];
+  const uint32_t wanted =
+      std::clamp(listener.drained ? listener.batch : listener.batch * 2, 1u, kAcceptBatchMax);
+  const uint32_t table = choose_table(wanted);
+  const uint32_t room = room_in(table);
+  const auto batch = std::min({wanted, room, static_cast<uint32_t>(free_entries_.size())});
+  if (room == 0 && !paused_) connections_.counters.add(Counter::kAcceptPaused);
+  paused_ = room == 0;
+  if (batch == 0) return;
+  listener.batch = wanted;
+  for (uint32_t n = 0; n < batch; ++n) {
+    const uint8_t entry = free_entries_.back();
+    free_entries_.pop_back();
+    entries_[entry].listener = static_cast<uint8_t>(index);
+    entries_[entry].table = static_cast<uint8_t>(table);
+    ++listener.in_flight;
+    connections_.expect_slot(table);
+    connections_.reactor.accept_direct(listener.fd, table, entries_[entry].peer,
+                                       OpTag::of(Op::kAccept, entry));
+  }
+  listener.drained = false;
+  listener.ready = false;
+  poll(index);
 }
 
 std::optional<Tick> Acceptor::next_wake() const {

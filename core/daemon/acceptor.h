@@ -1,6 +1,6 @@
-// Takes clients off the listeners: a multishot poll says when, batches of single-shot DONTWAIT
-// accepts into direct descriptors take them, never more than there are free slots (a full table
-// would kill a connection, io_uring/net.c). Knows addresses, not sessions.
+// Takes clients off the listeners: a poll says when, batches of single-shot DONTWAIT accepts into
+// direct descriptors take them, never more than there are free slots (a full table would kill a
+// connection, io_uring/net.c). Knows addresses, not sessions.
 //
 // No accept is left waiting in the kernel, though that would save the poll: the ring of a shard
 // that is killed still completes it, and the client is lost (2 of 1,500 new clients over 15 kills;
@@ -38,11 +38,11 @@ class Acceptor {
  private:
   struct Listener {
     int fd = -1;
-    bool ready = false;      // there may be clients in its queue
-    bool drained = false;    // an accept of this batch found none
+    bool polled = false;     // a poll is armed
+    bool ready = false;      // there are clients in its queue
+    bool drained = false;    // an accept of the last batch found none
     uint32_t in_flight = 0;  // accepts of this batch
-    uint32_t taken = 0;      // clients of this batch
-    uint32_t batch = 1;
+    uint32_t batch = 0;      // size of the last one; 0: there was a pause
     std::optional<Tick> retry_at;
   };
   struct Entry {
@@ -50,7 +50,8 @@ class Acceptor {
     uint8_t listener = 0;
     uint8_t table = 0;
   };
-  void batch_done(Listener& listener);
+  void poll(uint32_t listener);
+  void submit_batch(uint32_t listener);
   uint32_t room_in(uint32_t table) const;
   // The table for the next batch: one with room for all of it, else one with some.
   uint32_t choose_table(uint32_t batch);

@@ -61,12 +61,12 @@ class Log {
   void set_time(WallTime now) { now_ = now; }
   WallTime time() const { return now_; }
   void add(WallTime at, std::string_view text);
-  // A lot may be handed to the ring: the last is through and a timer grain has passed since.
+  // A lot may be handed to the ring: the last is through and kLogLotMs have passed since.
   bool due(Tick now) const {
     return in_flight_ == 0 && (!next_lot_ || tick_reached(now, *next_lot_));
   }
-  // Once a turn: hands over what has gathered when it is due, so that a busy gate makes a hundred
-  // writes a second and a calm one writes at once.
+  // Once a turn: hands over what has gathered when it is due, so that a busy gate makes twenty
+  // writes a second (each wakes a thread of the ring) and a calm one writes at once.
   void flush(Tick now);
   // When flush should be called though nothing completes.
   std::optional<Tick> next_wake() const;

@@ -117,7 +117,8 @@ void look_soon(Slot& session, Tick now, ActionList& out) {
 // may keep it, in silence, for as long as they are given.
 void wait_for_lists(const config::Config& config, Slot& session, ActionList& out) {
   session.phase = Phase::kSilentWait;
-  out.arm(TimerHome::kGreetWait, end_of(session.started, config.dns.timeout));
+  // On the wheel: it may begin to wait after somebody who came later.
+  out.arm(TimerHome::kWheel, end_of(session.started, config.dns.timeout));
 }
 
 void on_accepted(const config::Config& config, Slot& session, Tick now, ActionList& out) {

@@ -123,8 +123,9 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
   mover_.advance();
   acceptor_.submit(now);
-  // What is queued goes to the kernel first: a client may be waiting for it.
-  if (!reactor_.has_queued() || log_.due(now)) write_lines();
+  // In a rush, what is queued goes to the kernel first: clients are waiting for it. A few lines
+  // take less than the turn that would be made for them.
+  if (lines_.size() <= kLinesAtOnce || !reactor_.has_queued() || log_.due(now)) write_lines();
   log_.flush(now);
 }
 
@@ -132,6 +133,7 @@ void Shard::dispatch(const Completion& completion, Tick now) {
   const Op op = completion.tag.operation();
   switch (op) {
     case Op::kIgnored:
+    case Op::kTeaser:
       return;
     case Op::kListenerPoll:
       return acceptor_.poll_completed(completion);
@@ -165,8 +167,6 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     lookups_->complete(completion, now);
   } else if (with_transfers(slots_[slot])) {
     transfers_.complete(slot, completion, now);
-  } else if (slots_[slot].phase == Phase::kHandoff) {
-    hand_off(slot, now);  // a late teaser was the last thing in its way
   }
 }
 
@@ -233,8 +233,7 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
     case ActionKind::kCount:
       return counters_.add(action.counter);
     case ActionKind::kTease:
-      return reactor_.send(slot, teaser_, ring::SendMode::kNow,
-                           connections_.begin(Op::kTeaser, slot));
+      return reactor_.send(slot, teaser_, ring::SendMode::kUntold, OpTag::of(Op::kTeaser));
     case ActionKind::kArm:
       return timers_.arm(slot, action.home, action.deadline);
     case ActionKind::kLook: {
@@ -297,11 +296,11 @@ void Shard::write_lines() {
   lines_.clear();
 }
 
-// Waits for whatever is still in flight for the client: after the hand-over the ring may not touch
-// its bytes (a request left behind would steal them from smtpd).
+// After the hand-over the ring may not touch the client's bytes: a request left behind would steal
+// them from smtpd.
 void Shard::hand_off(uint32_t index, Tick now) {
   const Slot& slot = slots_[index];
-  if (slot.in_flight > 0) return;
+  LYCH_CHECK(slot.in_flight == 0);
   if (mover_.needs_moving(index)) return move(index, now);
   const auto route = admission::choose_route({.evidence = slot.evidence,
                                               .address = slot.address,

@@ -111,7 +111,7 @@ TEST_F(ReactorTest, GivesEverythingBackAtTheEnd) {
     Driver driver;
     const Listener listener = listen_tcp();
     const Driver::Pair pair = driver.pair(listener);
-    driver->poll_listener(listener.fd.get(), OpTag::of(Op::kListenerPoll));
+    driver->poll_fd(listener.fd.get(), OpTag::of(Op::kListenerPoll));
     driver->receive_multishot(pair.slot, on(Op::kRelayReceive, pair.slot));
     write_all(pair.client, "x");
     EXPECT_EQ(driver.next(Op::kRelayReceive).result, 1);
@@ -154,19 +154,34 @@ TEST_F(ReactorTest, EachAcceptBringsItsOwnClientsAddress) {
   EXPECT_EQ(none, 1u);
 }
 
-TEST_F(ReactorTest, TheListenerPollSpeaksOncePerWakeUpAndGoesOn) {
+TEST_F(ReactorTest, TheListenerPollSpeaksOnce) {
   Driver driver;
   const Listener listener = listen_tcp();
-  driver->poll_listener(listener.fd.get(), OpTag::of(Op::kListenerPoll, 4));
+  driver->poll_fd(listener.fd.get(), OpTag::of(Op::kListenerPoll, 4));
   EXPECT_TRUE(driver.silent(Op::kListenerPoll));
-  for (int i = 0; i < 3; ++i) {
-    const Fd client = connect_client(listener);
-    const Completion woken = driver.next(Op::kListenerPoll);
-    EXPECT_GT(woken.result, 0);
-    EXPECT_TRUE(woken.more);
-    EXPECT_EQ(woken.tag.connection().slot, 4u);
-    EXPECT_TRUE(driver.silent(Op::kListenerPoll)) << "a client that stays queued is told once";
-    driver.close(driver.accept(listener));
+  const Fd client = connect_client(listener);
+  const Completion woken = driver.next(Op::kListenerPoll);
+  EXPECT_GT(woken.result, 0);
+  EXPECT_FALSE(woken.more);
+  EXPECT_EQ(woken.tag.connection().slot, 4u);
+  const Fd second = connect_client(listener);
+  EXPECT_TRUE(driver.silent(Op::kListenerPoll)) << "who comes before it is armed anew";
+  driver->poll_fd(listener.fd.get(), OpTag::of(Op::kListenerPoll));
+  EXPECT_GT(driver.next(Op::kListenerPoll).result, 0) << "is told then";
+}
+
+// What the batches of the acceptor rest on: in the order in which they were asked.
+TEST_F(ReactorTest, APollBehindAcceptsSaysWhetherTheyLeftSomebody) {
+  Driver driver;
+  const Listener listener = listen_tcp();
+  const Fd one = connect_client(listener);
+  const Fd two = connect_client(listener);
+  PeerAddress peer;
+  for (const bool more : {true, false}) {
+    driver->accept_direct(listener.fd.get(), 0, peer, OpTag::of(Op::kAccept));
+    driver->poll_fd(listener.fd.get(), OpTag::of(Op::kListenerPoll));
+    EXPECT_GE(driver.next(Op::kAccept).result, 0);
+    EXPECT_EQ(driver.silent(Op::kListenerPoll), !more);
   }
 }
 
@@ -174,7 +189,7 @@ TEST_F(ReactorTest, TheListenerPollSeesAClientThatWasThereBefore) {
   Driver driver;
   const Listener listener = listen_tcp();
   const Fd client = connect_client(listener);
-  driver->poll_listener(listener.fd.get(), OpTag::of(Op::kListenerPoll));
+  driver->poll_fd(listener.fd.get(), OpTag::of(Op::kListenerPoll));
   EXPECT_GT(driver.next(Op::kListenerPoll).result, 0);
 }
 
@@ -190,13 +205,11 @@ TEST_F(ReactorTest, PollAndCancelOfARealDescriptor) {
   eventfd_t value = 0;
   eventfd_read(event.get(), &value);
   driver->poll_fd(event.get(), OpTag::of(Op::kControl));
-  driver->poll_listener(event.get(), OpTag::of(Op::kListenerPoll));
+  driver->poll_fd(event.get(), OpTag::of(Op::kSynFeed));
   driver->cancel_fd(event.get(), OpTag::of(Op::kCancel));
   EXPECT_EQ(driver.next(Op::kCancel).result, 2);
   EXPECT_EQ(driver.next(Op::kControl).result, -ECANCELED);
-  const Completion ended = driver.next(Op::kListenerPoll);
-  EXPECT_EQ(ended.result, -ECANCELED);
-  EXPECT_FALSE(ended.more);
+  EXPECT_EQ(driver.next(Op::kSynFeed).result, -ECANCELED);
 }
 
 TEST_F(ReactorTest, WritesToAPipeAndAppendsToAFile) {
@@ -337,7 +350,7 @@ TEST_F(ReactorTest, ASignalEndsATurnWithoutLimit) {
 TEST_F(ReactorTest, ATurnWithoutLimitWaitsForTheFirstCompletion) {
   Driver driver;
   const Listener listener = listen_tcp();
-  driver->poll_listener(listener.fd.get(), OpTag::of(Op::kListenerPoll));
+  driver->poll_fd(listener.fd.get(), OpTag::of(Op::kListenerPoll));
   EXPECT_TRUE(driver->turn(milliseconds(0)).empty());
   const Fd client = connect_client(listener);
   EXPECT_EQ(driver->turn(std::nullopt).size(), 1u);

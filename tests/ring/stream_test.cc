@@ -190,6 +190,22 @@ TEST_F(Stream, ASendOfNowTakesWhatFitsThenAnswersAgain) {
   EXPECT_TRUE(read_some(pair.client, taken) == sent.substr(0, taken));
 }
 
+TEST_F(Stream, AnUntoldSendSpeaksOnlyWhenItFails) {
+  Driver driver;
+  const Listener listener = listen_tcp();
+  Driver::Pair pair = driver.pair(listener);
+  std::array<char, 16> look;
+  driver->send(pair.slot, std::string_view("220-"), SendMode::kUntold, OpTag::of(Op::kTeaser));
+  driver->peek(pair.slot, look, on(Op::kLook, pair.slot));
+  EXPECT_EQ(driver.next(Op::kLook).result, -EAGAIN);
+  EXPECT_EQ(read_some(pair.client, 4), "220-") << "before what was asked after it";
+  driver->send(pair.slot, std::string_view("220-"), SendMode::kUntold, OpTag::of(Op::kTeaser));
+  EXPECT_TRUE(driver.silent(Op::kTeaser));
+  pair.client.reset();  // unread bytes make it a reset
+  driver->send(pair.slot, std::string_view("220-"), SendMode::kUntold, OpTag::of(Op::kTeaser));
+  EXPECT_LT(driver.next(Op::kTeaser).result, 0);
+}
+
 TEST_F(Stream, ShutdownEndsOurSideOnly) {
   Driver driver;
   const Listener listener = listen_tcp();

@@ -70,7 +70,6 @@ struct Parcel {
 };
 
 enum class Verb : uint8_t {
-  kPollListener,
   kAccept,
   kPollFd,
   kCancelFd,
@@ -106,6 +105,7 @@ struct Request {
   std::span<const char> bytes{};
   size_t done = 0;        // kSend: bytes in the socket so far
   bool whole = false;     // kSend: MSG_WAITALL
+  bool untold = false;    // kSend: completes only when it failed
   bool by_reset = false;  // kClose
   ring::Readiness what = ring::Readiness::kInput;
   const SocketAddress* to = nullptr;

@@ -46,9 +46,8 @@ bool SimReactor::arrive(int listener_fd, const SocketPtr& socket) {
 void SimReactor::enqueue(Listener& at, const SocketPtr& socket) {
   at.queue.push_back(socket);
   if (!at.poll) return;
-  const bool ends = random_.chance(faults_.multishot_end_percent);
-  post_tag(*at.poll, 1, !ends);
-  if (ends) at.poll.reset();
+  post_tag(*at.poll, 1, false);
+  at.poll.reset();
 }
 
 // False when the queue is full.

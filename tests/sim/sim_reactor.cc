@@ -24,6 +24,7 @@ bool counts_for_slot(OpTag tag) {
     case Op::kIgnored:
     case Op::kListenerPoll:
     case Op::kAccept:
+    case Op::kTeaser:
     case Op::kLogWrite:
     case Op::kControl:
     case Op::kSynFeed:
@@ -83,9 +84,6 @@ void SimReactor::queue(Request request) {
   submissions_.push_back(std::move(request));
 }
 
-void SimReactor::poll_listener(int fd, OpTag tag) {
-  queue({.verb = Verb::kPollListener, .tag = tag, .fd = fd});
-}
 void SimReactor::accept_direct(int listener_fd, uint32_t table, ring::PeerAddress& peer,
                                OpTag tag) {
   queue({.verb = Verb::kAccept, .tag = tag, .table = table, .fd = listener_fd, .peer = &peer});
@@ -128,6 +126,7 @@ void SimReactor::send(uint32_t slot, std::span<const char> bytes, ring::SendMode
          .slot = slot,
          .bytes = bytes,
          .whole = mode == ring::SendMode::kWhole && slot < table_size_,
+         .untold = mode == ring::SendMode::kUntold && slot < table_size_,
          .buffer = buffer});
 }
 void SimReactor::shutdown_write(uint32_t slot, OpTag tag) {

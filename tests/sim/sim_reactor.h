@@ -40,7 +40,6 @@ class SimReactor : public ring::Reactor {
   SimReactor& operator=(const SimReactor&) = delete;
 
   // The gate's side.
-  void poll_listener(int fd, ring::OpTag tag) override;
   void accept_direct(int listener_fd, uint32_t table, ring::PeerAddress& peer,
                      ring::OpTag tag) override;
   void poll_fd(int fd, ring::OpTag tag) override;
@@ -169,7 +168,7 @@ class SimReactor : public ring::Reactor {
   void run_late(const RequestPtr& request);
   Answer attempt(Request& request);
   Answer attempt_on_slot(Request& request);
-  Answer do_poll_listener(Request& request);
+  Answer do_poll_fd(Request& request);
   Answer do_accept(Request& request);
   Answer do_peek(Request& request);
   Answer look_into(Socket& socket, std::span<char> into);

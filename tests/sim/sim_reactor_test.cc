@@ -202,7 +202,7 @@ TEST(SimReactor, KeepsTheSilentInItsWaitingRoom) {
     const int listener = world.reactor.listen(64, 2000);
     const SocketPtr socket = world.arrive(listener);
     world.agenda.after(100, [&] { row.does(world.reactor, *socket); });
-    world.reactor.poll_listener(listener, OpTag::of(Op::kListenerPoll));
+    world.reactor.poll_fd(listener, OpTag::of(Op::kListenerPoll));
     EXPECT_EQ(world.reactor.waiting_clients(), 1U) << row.what;
     const auto got = world.turn(milliseconds(100000));
     EXPECT_EQ(got.empty(), !row.comes) << row.what;
@@ -215,7 +215,7 @@ TEST(SimReactor, LetsThoseInAtOnceForWhomItsWaitingRoomIsTooSmall) {
   SmallWorld world;
   const int listener = world.reactor.listen(1, 1000);
   world.arrive(listener);
-  world.reactor.poll_listener(listener, OpTag::of(Op::kListenerPoll));
+  world.reactor.poll_fd(listener, OpTag::of(Op::kListenerPoll));
   EXPECT_TRUE(world.turn().empty());
   world.arrive(listener);
   EXPECT_EQ(world.turn().size(), 1U);

@@ -101,6 +101,7 @@ void SimReactor::start(const RequestPtr& request) {
     return;
   }
   const Answer got = attempt(*request);
+  if (got.ready && request->untold && got.result >= 0) return;
   if (got.ready) {
     post(*request, got);
   } else if (request->file) {
@@ -121,17 +122,10 @@ void SimReactor::run_late(const RequestPtr& request) {
 
 SimReactor::Answer SimReactor::attempt(Request& request) {
   switch (request.verb) {
-    case Verb::kPollListener:
-      return do_poll_listener(request);
     case Verb::kAccept:
       return do_accept(request);
-    case Verb::kPollFd: {
-      Source& source = **file<std::shared_ptr<Source>>(request.fd);
-      if (source.poll) violation("a descriptor is polled twice");
-      if (source.readable()) return answer(1);
-      source.poll = request.tag;
-      return not_yet();
-    }
+    case Verb::kPollFd:
+      return do_poll_fd(request);
     case Verb::kCancelFd: {
       Listener& at = listener(request.fd);
       if (!at.poll) return answer(-ENOENT);
@@ -195,11 +189,13 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
   return answer(-EINVAL);
 }
 
-SimReactor::Answer SimReactor::do_poll_listener(Request& request) {
-  Listener& at = listener(request.fd);
-  if (at.poll) violation("a listener is polled twice");
-  at.poll = request.tag;
-  if (!at.queue.empty()) post_tag(request.tag, 1, true);
+SimReactor::Answer SimReactor::do_poll_fd(Request& request) {
+  const auto* at = file<std::shared_ptr<Listener>>(request.fd);
+  const auto* source = at == nullptr ? file<std::shared_ptr<Source>>(request.fd) : nullptr;
+  std::optional<ring::OpTag>& poll = at != nullptr ? (*at)->poll : (*source)->poll;
+  if (poll) violation("a descriptor is polled twice");
+  if (at != nullptr ? !(*at)->queue.empty() : (*source)->readable()) return answer(1);
+  poll = request.tag;
   return not_yet();
 }
 

@@ -103,7 +103,7 @@ class LogTest : public ::testing::Test {
   std::unique_ptr<Log> log_;
 };
 
-TEST_F(LogTest, WritesAtOnceWhenCalmAndAHundredTimesASecondWhenBusy) {
+TEST_F(LogTest, WritesAtOnceWhenCalmAndTwentyTimesASecondWhenBusy) {
   open(LogTarget::kFile);
   log_->flush(1000);
   EXPECT_TRUE(writes_.written.empty()) << "nothing to say";
@@ -113,10 +113,10 @@ TEST_F(LogTest, WritesAtOnceWhenCalmAndAHundredTimesASecondWhenBusy) {
   answer(static_cast<int32_t>(writes_.written[0].size()));
   log_->add(kTime, "b");
   log_->flush(1003);
-  EXPECT_EQ(writes_.written.size(), 1U) << "the next waits for its grain";
-  EXPECT_EQ(log_->next_wake(), 1000 + kTimerGrainMs);
+  EXPECT_EQ(writes_.written.size(), 1U) << "the next waits for the next lot";
+  EXPECT_EQ(log_->next_wake(), 1000 + kLogLotMs);
   log_->add(kTime, "c");
-  log_->flush(1000 + kTimerGrainMs);
+  log_->flush(1000 + kLogLotMs);
   ASSERT_EQ(writes_.written.size(), 2U);
   EXPECT_EQ(lines(writes_.written[1]), 2U) << "with all that came meanwhile, in one write";
 }

@@ -145,7 +145,7 @@ Step scored(Tick after, int score, Standing standing, const char* want, Phase wa
   return {EventKind::kScored, after, score, standing, want, want_phase};
 }
 const Policies kLists{.lists = true};
-const Step kStillOpen = {EventKind::kSilence, 1, 3, Standing::kOpen, "+kernel_held, greet at 2001",
+const Step kStillOpen = {EventKind::kSilence, 1, 3, Standing::kOpen, "+kernel_held, wheel at 2001",
                          Phase::kSilentWait};
 const Step kAgain = {EventKind::kTimer, 300, 0, Standing::kOpen, "look", Phase::kLooking};
 
@@ -211,7 +211,7 @@ TEST(SessionKernel, WaitsForListsAsLongAsTheyAreGiven) {
        .policies = {.lists = true, .pregreet = Policy::kIgnore},
        .steps = {kLook,
                  {EventKind::kTalk, 1, 0, Standing::kOpen,
-                  "+pregreet, PREGREET, +pregreet_ignored, greet at 2001", Phase::kSilentWait},
+                  "+pregreet, PREGREET, +pregreet_ignored, wheel at 2001", Phase::kSilentWait},
                  scored(300, -5, Standing::kAllowed, "disarm, early at 300", Phase::kSilentWait),
                  kAgain,
                  {EventKind::kTalk, 301, -5, Standing::kAllowed, "+dnsl_allow, route",
@@ -231,7 +231,7 @@ TEST(SessionKernel, WaitsForListsAsLongAsTheyAreGiven) {
                  kStillOpen,
                  scored(300, 9, Standing::kFailed, "disarm, early at 300", Phase::kSilentWait),
                  kAgain,
-                 {EventKind::kSilence, 301, 0, Standing::kOpen, "greet at 2001",
+                 {EventKind::kSilence, 301, 0, Standing::kOpen, "wheel at 2001",
                   Phase::kSilentWait}},
        .want_score = 9},
       {.what = "the longest list of actions",

@@ -61,6 +61,7 @@ inline std::string text_of(const ActionList& actions, Tick started) {
       case ActionKind::kArm: {
         const char* home = action.home == TimerHome::kEarlyLook   ? "early"
                            : action.home == TimerHome::kGreetWait ? "greet"
+                           : action.home == TimerHome::kWheel     ? "wheel"
                                                                   : "linger";
         out += fmt::format("{} at {}", home, action.deadline - started);
         break;
