@@ -49,12 +49,12 @@ inline constexpr uint32_t kMoveWaitMs = 5000;
 inline constexpr uint32_t kCompletionsPerTurnMax = 4096;
 
 // Accepts in flight, and so the newcomers of a turn: a client on its way to its backend takes some
-// turns, which under a flood are as long as what each brings. 128 cost no less a client (measured),
-// and made its slowest ones wait three times as long.
-inline constexpr uint32_t kAcceptBatchMax = 32;
+// turns, which under a flood are as long as what each brings. 32 and 128 cost no less a client
+// (measured), and made its slowest ones wait three and ten times as long.
+inline constexpr uint32_t kAcceptBatchMax = 8;
 // Looks in flight, each with a buffer of its own; as few as accepts, for the same reason.
 // postscreen peeks at most 1,023 bytes too.
-inline constexpr uint32_t kLooksInFlightMax = 32;
+inline constexpr uint32_t kLooksInFlightMax = 8;
 inline constexpr size_t kLookBytes = 1023;
 
 // Relay: buffers of one shard's provided-buffer ring. Below 16 kB throughput falls (measured).
