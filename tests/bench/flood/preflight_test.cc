@@ -111,7 +111,7 @@ const Row kRows[] = {
      "memory",
      Gravity::kFatal,
      {"1,000 clients at once need 8.8 MB", "both ends are on this machine", "4.0 MB are available",
-      "--count 410 would do"}},
+      "--count 400 would do"}},
     {"enough of it when the other end is elsewhere",
      [](Machine& machine, Plan&) { machine.memory_available = 6'000'000; },
      FarEnd::kElsewhere,
@@ -323,7 +323,7 @@ TEST(Preflight, AdvisesTheOptionThatBinds) {
   Plan plan = zombies(1000);
   plan.count = 50'000;
   const Preflight got = check_machine(machine, plan, FarEnd::kHere);
-  EXPECT_NE(find(got, "memory")->line().find("--parallel 410 would do"), std::string::npos);
+  EXPECT_NE(find(got, "memory")->line().find("--parallel 400 would do"), std::string::npos);
 }
 
 TEST(Preflight, TellsFatalFindingsFirst) {
