@@ -26,8 +26,8 @@ class Scale:
     calm_rate: int = 2_000
     calm: int = 20_000
     list_seconds: int = 8
-    list_rates: tuple = (300, 1_000, 2_000)
-    list_rates_postscreen: tuple = (300, 1_000)
+    list_rates: tuple = (1_000, 2_000)
+    list_late_postscreen: int = 1_000  # beyond it dnsblogs fill the memory
     list_delay: float = 0.1
     held: tuple = (1_000, 5_000, 10_000, 17_000)
     held_long: tuple = ()
@@ -41,7 +41,7 @@ class Scale:
 
 NORMAL = Scale()
 QUICK = Scale(wait=1, burst=300, calm_rate=200, calm=200, list_seconds=2, list_rates=(100,),
-              list_rates_postscreen=(100,), held=(300, 600), idle_seconds=1, preferred_rate=20,
+              held=(300, 600), idle_seconds=1, preferred_rate=20,
               preferred_seconds=2, flood_rate=500, mails=200)
 
 
@@ -107,10 +107,11 @@ def lists_setting(rate, slow):
 
 
 def lists_rows(scale):
-    for server, rates in (("lychgate", scale.list_rates),
-                          ("postscreen", scale.list_rates_postscreen)):
-        for rate in rates:
+    for server in ("lychgate", "postscreen"):
+        for rate in scale.list_rates:
             for slow in (False, True):
+                if slow and server == "postscreen" and rate > scale.list_late_postscreen:
+                    continue
                 yield Row(server, lists_setting(rate, slow),
                           functools.partial(_ask_lists, server=server, rate=rate, slow=slow))
 
