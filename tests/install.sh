@@ -4,11 +4,11 @@
 # of its own, put back afterwards) and stops none.
 set -euo pipefail
 
-build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev libmimalloc-dev libfmt-dev
-  libtomlplusplus-dev libcli11-dev libexpected-dev libgtest-dev libgmock-dev libbenchmark-dev
-  ccache git python3)
+build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev liblmdb-dev libmimalloc-dev
+  libfmt-dev prometheus-cpp-dev libtomlplusplus-dev libcli11-dev libexpected-dev libgtest-dev
+  libgmock-dev libbenchmark-dev ccache git python3)
 tidy=(clang clang-tidy)
-tests=(postfix swaks haproxy rbldnsd unbound procps util-linux)
+tests=(postfix swaks haproxy rbldnsd unbound procps util-linux prometheus jq zsh fish)
 compare=(gnuplot-nox haproxy postfix rbldnsd iproute2 python3)
 
 case "${1:-all}" in
