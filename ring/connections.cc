@@ -44,6 +44,7 @@ void Connections::move_client(uint32_t from, uint32_t to) {
   slot.started = old.started;
   slot.evidence = old.evidence;
   slot.score = old.score;
+  slot.past = old.past;
   counters.enter_phase(slot.phase);
   // What stays behind is no client: neither its address nor its place among the held is given up.
   old.evidence = kOurSocket;

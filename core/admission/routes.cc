@@ -3,6 +3,7 @@
 #include "core/admission/routes.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "core/base/slots.h"
 
@@ -14,6 +15,10 @@ bool holds(const config::Condition& when, const RouteFacts& facts) {
   if (when.allowlisted && *when.allowlisted != allowlisted) return false;
   if (when.listener && *when.listener != facts.listener) return false;
   if (when.max_score && facts.score > *when.max_score) return false;
+  const bool known = !allowlisted && (facts.evidence & kRemembered) != 0;
+  if (when.known && *when.known != known) return false;
+  if (when.min_passes && facts.passes < static_cast<uint32_t>(*when.min_passes)) return false;
+  if (when.seen_for && std::chrono::seconds(facts.seen_for) < *when.seen_for) return false;
   if (when.networks.empty()) return true;
   return std::any_of(when.networks.begin(), when.networks.end(),
                      [&](const Network& network) { return network.contains(facts.address); });
@@ -26,6 +31,12 @@ std::optional<uint32_t> choose_route(const RouteFacts& facts, const config::Conf
     if (holds(config.routes[i].when, facts)) return i;
   }
   return std::nullopt;
+}
+
+bool routes_by_history(const config::Config& config) {
+  return std::any_of(config.routes.begin(), config.routes.end(), [](const config::Route& route) {
+    return route.when.min_passes || route.when.seen_for;
+  });
 }
 
 bool route_is_certain(const Tally& tally, const config::Config& config) {

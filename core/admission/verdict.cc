@@ -38,7 +38,9 @@ Verdict judge(const Facts& facts, const config::Config& config) {
     if (verdict.decision == Decision::kDrop) return verdict;
     if (verdict.decision != Decision::kPass) out = verdict;
   }
-  if (out.decision == Decision::kPass && facts.has(kListsAllow)) out.reason = Reason::kListsAllow;
+  if (out.decision != Decision::kPass) return out;
+  if (facts.has(kListsAllow)) out.reason = Reason::kListsAllow;
+  if (facts.has(kRemembered)) out.reason = Reason::kKnown;
   return out;
 }
 

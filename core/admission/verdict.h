@@ -37,6 +37,7 @@ enum class Reason : uint8_t {
   kDenylisted,
   kSpokeEarly,
   kListsFailed,
+  kKnown,       // passed every test on earlier visits, and they have not expired
   kListsAllow,  // and no test before it failed: the rest of the wait is spared
   kClean,       // nothing spoke against the client
 };

@@ -69,6 +69,7 @@ Slot& SlotTable::open(uint32_t index, Phase phase) {
   slot.score = 0;
   slot.listener = 0;
   slot.in_flight = 0;
+  slot.past = 0;
   slot.phase = phase;
   ++used_;
   return slot;

@@ -60,8 +60,15 @@ enum Evidence : uint16_t {
   kAskingLists = 1 << 11,   // waits on an inquiry of the DNS lists, to be let go
   kListsFailed = 1 << 12,   // score at or over dnsl.threshold
   kListsAllow = 1 << 13,    // score at or under dnsl.allow_threshold
-  kOurSocket = 1 << 15,     // not a client: a socket of ours to a backend
+  // Its record speaks for it: with a failed test it was failed on an earlier visit, without any it
+  // has passed all of them.
+  kRemembered = 1 << 14,
+  kOurSocket = 1 << 15,  // not a client: a socket of ours to a backend
 };
+
+// Slot::past beside the bits of ScreenTest (core/base/client_record.h), which say what need not be
+// taken this time: it has passed every test before, be it that a pass has expired.
+inline constexpr uint8_t kPassedBefore = 1 << 7;
 
 // The list a connection's timer is in (ring/timers.h). Constant waits are FIFOs, the rest a wheel.
 enum class TimerHome : uint8_t { kNone, kEarlyLook, kGreetWait, kLinger, kWheel, kDue };
@@ -94,11 +101,13 @@ struct Slot {
   uint16_t evidence = 0;    // bits of Evidence
   int16_t score = 0;        // DNS lists, once it is final or the wait is over
   uint16_t cell_count = 0;  // the address index's counter of cell i
-  Phase phase = Phase::kFree;
+  Phase phase : 4 = Phase::kFree;
+  TimerHome timer_home : 4 = TimerHome::kNone;
   uint8_t listener = 0;
   uint8_t in_flight = 0;  // requests the kernel still holds for this descriptor
-  TimerHome timer_home = TimerHome::kNone;
+  uint8_t past = 0;       // of a client that was here before: bits as above
 };
+static_assert(kPhaseCount <= 16);
 static_assert(sizeof(Slot) == 64, "a held client costs one cache line");
 
 // Slots plus exact per-address counts. Not thread safe: one shard owns it.

@@ -38,6 +38,13 @@ constexpr milliseconds kernel_wait(milliseconds wait) {
   return step;
 }
 
+// When what is learned of clients has reached the disk.
+enum class Sync : uint8_t {
+  kCommit,    // with every batch: a power failure loses nothing
+  kInterval,  // within a second: a power failure loses that second
+  kNone,      // when the kernel likes: a power failure may ruin the file
+};
+
 enum class HandoffMethod : uint8_t { kPass, kSplice };
 enum class ProxyHeader : uint8_t { kNone, kV1, kV2 };
 enum class LogTarget : uint8_t { kStderr, kFile, kSyslog, kJournal };
@@ -66,6 +73,7 @@ struct Greet {
   Hold hold = Hold::kGate;                 // kKernel: without banner and early_look
   uint32_t syn_feed = 20000;               // kKernel: addresses a second asked about from their SYN
   Action pregreet = Action::kEnforce;
+  milliseconds life{86400000};  // of a passed wait; 0: it is not remembered
 };
 
 // A key of a paid list. The value itself is read at start and is never part of the configuration.
@@ -89,6 +97,9 @@ struct Dnsl {
   int32_t threshold = 8;         // a score of this or more fails
   int32_t allow_threshold = -4;  // a score of this or less skips the rest of the wait; 0: off
   Action action = Action::kEnforce;
+  // How long a pass is remembered: the shortest TTL of its answers, within these.
+  milliseconds life_min{60000};
+  milliseconds life_max{3600000};
   bool reason = false;    // ask the list for its TXT reason and tell it to the client
   std::string catalogue;  // file in place of the built-in catalogue; empty: built-in
   milliseconds probe_interval{60000};
@@ -123,12 +134,27 @@ struct Condition {
   std::vector<Network> networks;
   std::optional<uint32_t> listener;  // index into Config::listens
   std::optional<int32_t> max_score;  // the DNS lists' score is this or less
+  // What is remembered of the client when it comes.
+  std::optional<bool> known = {};             // it is let on without a test
+  std::optional<int32_t> min_passes = {};     // visits on which it was let on
+  std::optional<milliseconds> seen_for = {};  // since it was first seen
 };
 
 struct Route {
   std::string pool;
   uint32_t pool_index = 0;
   Condition when;
+};
+
+// The store of clients that are remembered.
+struct Store {
+  std::string file;          // empty: in $STATE_DIRECTORY, if there is one (core/daemon/plan.h)
+  uint32_t size_max = 4096;  // MiB
+  Sync sync = Sync::kInterval;
+  uint32_t ipv4_prefix = 32;  // clients of one network are one
+  uint32_t ipv6_prefix = 64;
+  milliseconds retention{7 * 86400000};  // after the last pass has expired
+  milliseconds failures{600000};         // how long a failed test is remembered; 0: not at all
 };
 
 struct Relay {
@@ -142,7 +168,11 @@ struct Log {
 };
 
 struct Control {
-  std::string socket;  // path of the status socket; empty: none
+  std::string socket;  // path of the control socket; empty: none
+};
+
+struct Metrics {
+  std::optional<Endpoint> address;  // of the Prometheus endpoint; none: there is none
 };
 
 struct Config {
@@ -157,9 +187,11 @@ struct Config {
   std::vector<SecretSource> secrets;
   std::vector<Pool> pools;
   std::vector<Route> routes;
+  Store store;
   Relay relay;
   Log log;
   Control control;
+  Metrics metrics;
   milliseconds drain{5000};  // how long a stopping gate lets hand-offs and relays finish
 };
 

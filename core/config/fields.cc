@@ -93,6 +93,7 @@ struct FieldReader {
   void operator()(int32_t& field) { integer(field); }
   void operator()(std::optional<int32_t>& field) { integer(field.emplace()); }
 
+  void operator()(std::optional<milliseconds>& field) { (*this)(field.emplace()); }
   void operator()(milliseconds& field) {
     if (node.kind == NodeKind::kInteger) {
       complain(node, fmt::format("found the integer {}, write a unit: \"{}ms\", \"{}s\", m, h or d",
@@ -113,8 +114,10 @@ struct FieldReader {
 
   void operator()(Action& field) { scalar(field, parse_action); }
   void operator()(Hold& field) { scalar(field, parse_hold); }
+  void operator()(Sync& field) { scalar(field, parse_sync); }
   void operator()(ProxyHeader& field) { scalar(field, parse_proxy_header); }
   void operator()(Endpoint& field) { scalar(field, parse_listen_address); }
+  void operator()(std::optional<Endpoint>& field) { (*this)(field.emplace()); }
   void operator()(std::vector<Backend>& field) { list(field, parse_backend); }
   void operator()(std::vector<Network>& field) { list(field, parse_network); }
   void operator()(std::vector<Endpoint>& field) { list(field, parse_dns_server); }
@@ -191,15 +194,22 @@ struct FieldPrinter {
     return field ? fmt::format("{}", *field) : "";
   }
   std::string operator()(milliseconds field) const { return toml_quoted(duration_text(field)); }
+  std::string operator()(std::optional<milliseconds> field) const {
+    return field ? toml_quoted(duration_text(*field)) : "";
+  }
   std::string operator()(bool field) const { return fmt::format("{}", field); }
   std::string operator()(std::optional<bool> field) const {
     return field ? fmt::format("{}", *field) : "";
   }
   std::string operator()(Action field) const { return toml_quoted(action_text(field)); }
   std::string operator()(Hold field) const { return toml_quoted(hold_text(field)); }
+  std::string operator()(Sync field) const { return toml_quoted(sync_text(field)); }
   std::string operator()(ProxyHeader field) const { return toml_quoted(proxy_header_text(field)); }
   std::string operator()(const Log& field) const { return toml_quoted(log_target_text(field)); }
   std::string operator()(const Endpoint& field) const { return toml_quoted(endpoint_text(field)); }
+  std::string operator()(const std::optional<Endpoint>& field) const {
+    return field ? toml_quoted(endpoint_text(*field)) : "";
+  }
   std::string operator()(const std::string& field) const { return toml_quoted(field); }
   std::string operator()(const std::vector<Backend>& field) const {
     return list(field, [](const Backend& backend) { return backend.text; });

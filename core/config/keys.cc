@@ -18,6 +18,8 @@ namespace {
 constexpr int64_t kSecond = 1000;
 constexpr int64_t kMinute = 60 * kSecond;
 constexpr int64_t kHour = 60 * kMinute;
+constexpr int64_t kDay = 24 * kHour;
+constexpr int64_t kYear = 365 * kDay;
 // A name goes into every log line; a path is bounded by PATH_MAX, a socket's by sun_path.
 constexpr Range kNameBytes{1, 64};
 constexpr Range kOptionalNameBytes{0, 64};
@@ -105,6 +107,9 @@ const Key kKeys[] = {
      LYCHGATE_FIELD(greet.syn_feed)},
     {"greet.pregreet", Type::kAction, "", kNoRange, "\"enforce\"",
      "What happens to a client that speaks before the greeting.", LYCHGATE_FIELD(greet.pregreet)},
+    {"greet.life", Type::kDuration, "", within(0, kYear), "\"1d\"",
+     "How long it is remembered that a client served the wait in silence; 0s: not at all.",
+     LYCHGATE_FIELD(greet.life)},
 
     {"dns.servers", Type::kServers, "", kServerEntries, "(those of `/etc/resolv.conf`)",
      "Resolvers to ask; a port other than 53 is written behind.", LYCHGATE_FIELD(dns.servers)},
@@ -133,6 +138,13 @@ const Key kKeys[] = {
      LYCHGATE_FIELD(dnsl.allow_threshold)},
     {"dnsl.action", Type::kAction, "", kNoRange, "\"enforce\"",
      "What happens to a client that fails.", LYCHGATE_FIELD(dnsl.action)},
+    {"dnsl.life_min", Type::kDuration, "", within(kSecond, kDay), "\"1m\"",
+     "A client that the lists let on is remembered for the shortest TTL of their answers, and for "
+     "this at the least, or if some answer was not needed.",
+     LYCHGATE_FIELD(dnsl.life_min)},
+    {"dnsl.life_max", Type::kDuration, "", within(kSecond, 30 * kDay), "\"1h\"",
+     "The longest that such a client is remembered; `life_min` counts if it is longer.",
+     LYCHGATE_FIELD(dnsl.life_max)},
     {"dnsl.reason", Type::kBoolean, "", kNoRange, "false",
      "Ask the list for its reason (a TXT record) and tell it to the refused client.",
      LYCHGATE_FIELD(dnsl.reason)},
@@ -194,6 +206,45 @@ const Key kKeys[] = {
     {"route[].when.max_score", Type::kInteger, "points", within(-kScoreMax, kScoreMax), "(none)",
      "The client's score from DNS lists is this or less.",
      LYCHGATE_FIELD(routes[i].when.max_score)},
+    {"route[].when.known", Type::kBoolean, "", kNoRange, "(none)",
+     "Whether the client is let on for what it passed on earlier visits, without a test.",
+     LYCHGATE_FIELD(routes[i].when.known)},
+    {"route[].when.min_passes", Type::kInteger, "visits", within(1, 1'000'000), "(none)",
+     "The client was let on at so many earlier visits; needs `store.file`.",
+     LYCHGATE_FIELD(routes[i].when.min_passes)},
+    {"route[].when.seen_for", Type::kDuration, "", within(kSecond, 10 * kYear), "(none)",
+     "The client was first seen this long ago; needs `store.file`.",
+     LYCHGATE_FIELD(routes[i].when.seen_for)},
+
+    {"store.file", Type::kPath, "", kPathBytes, "\"\"",
+     "Where clients are remembered; two more files are beside it. Empty: `clients.mdb` in the "
+     "state directory of the systemd unit (`StateDirectory=`), and without one clients are not "
+     "remembered.",
+     LYCHGATE_FIELD(store.file)},
+    {"store.size_max", Type::kInteger, "MiB", within(1, 1 << 20), "4096",
+     "How large the file may become. A client takes some 150 bytes; address space of this size is "
+     "taken at the start, memory and disk as they are needed.",
+     LYCHGATE_FIELD(store.size_max)},
+    {"store.sync", Type::kSync, "", kNoRange, "\"interval\"",
+     "When what is learned reaches the disk: `\"commit\"`, with every batch; `\"interval\"`, "
+     "within "
+     "a second; `\"none\"`, when the kernel likes, so that a power failure may ruin the file. A "
+     "killed process ruins nothing.",
+     LYCHGATE_FIELD(store.sync)},
+    {"store.ipv4_prefix", Type::kInteger, "bits", within(8, 32), "32",
+     "IPv4 clients of one network of this length are one client.",
+     LYCHGATE_FIELD(store.ipv4_prefix)},
+    {"store.ipv6_prefix", Type::kInteger, "bits", within(16, 128), "64",
+     "IPv6 clients of one network of this length are one client.",
+     LYCHGATE_FIELD(store.ipv6_prefix)},
+    {"store.retention", Type::kDuration, "", within(0, 10 * kYear), "\"7d\"",
+     "How long a client is remembered after the last of its passes has expired: for routes by "
+     "`min_passes` and `seen_for`.",
+     LYCHGATE_FIELD(store.retention)},
+    {"store.failures", Type::kDuration, "", within(0, 30 * kDay), "\"10m\"",
+     "How long a client that failed a test is refused at once, where the test's action is "
+     "`enforce` or `drop`; 0s: it is tested again.",
+     LYCHGATE_FIELD(store.failures)},
 
     {"relay.idle_timeout", Type::kDuration, "", within(kSecond, 24 * kHour), "\"15m\"",
      "A relay in which no byte moved for this long, in either direction, is ended.",
@@ -207,7 +258,13 @@ const Key kKeys[] = {
     {"control.socket", Type::kPath, "", kSocketPathBytes,
      "(`/run/lychgate/control.sock` for root, else `$XDG_RUNTIME_DIR/lychgate.sock` or "
      "`/tmp/lychgate-UID.sock`)",
-     "Path of the socket that answers `status`; empty: none.", LYCHGATE_FIELD(control.socket)},
+     "Path of the socket for `status` and all other commands that ask the running gate; empty: none.",
+     LYCHGATE_FIELD(control.socket)},
+
+    {"metrics.address", Type::kMetricsAddress, "", kNoRange, "(none)",
+     "Address and port on which Prometheus may scrape `/metrics`. Whoever reaches it may read it: "
+     "take a loopback or internal address. Bound after root is given up.",
+     LYCHGATE_FIELD(metrics.address)},
 };
 #undef LYCHGATE_FIELD
 
@@ -229,13 +286,14 @@ const Section kSections[] = {
      "Which pool gets an approved client: the first route whose conditions all hold. With one "
      "pool and no route, everyone goes to that pool.",
      [](const Config& c) { return c.routes.size(); }, [](Config& c) { c.routes.emplace_back(); }},
+    {"store", "Clients that are remembered: see `docs/operating.md`."},
     {"relay", "Sessions whose bytes pass through the gate (tcp: and unix: backends)."},
     {"log", "Log lines, in postscreen's words."},
-    {"control", "The way in for `lychgate status`."},
+    {"control", "The way in for commands that ask the running gate."},
+    {"metrics", "Numbers for Prometheus: see `docs/metrics.md`."},
 };
 
 const RefusedKey kRefusedKeys[] = {
-    {"route[].when.min_passes", "needs a record of passed tests, which this version does not keep"},
     {"route[].when.overload", "needs overload levels, which this version does not measure"},
 };
 
@@ -250,9 +308,11 @@ constexpr TypeWords kTypeWords[] = {
     {Type::kBoolean, "boolean", "true or false"},
     {Type::kAction, "action", "\"ignore\", \"enforce\" or \"drop\""},
     {Type::kHold, "waiting room", "\"gate\" or \"kernel\""},
+    {Type::kSync, "sync policy", "\"commit\", \"interval\" or \"none\""},
     {Type::kProxyHeader, "PROXY header", "\"v2\", \"v1\" or \"none\""},
     {Type::kLogTarget, "log target", "\"stderr\", \"syslog\", \"journal\" or \"file:/path\""},
     {Type::kAddress, "address and port", "an address and port such as \"0.0.0.0:25\""},
+    {Type::kMetricsAddress, "address and port", "an address and port such as \"127.0.0.1:9125\""},
     {Type::kName, "name", "a name in quotes"},
     {Type::kPath, "path", "an absolute path in quotes"},
     {Type::kBanner, "text", "a line of text in quotes"},

@@ -25,9 +25,11 @@ enum class Type : uint8_t {
   kBoolean,
   kAction,
   kHold,
+  kSync,
   kProxyHeader,
   kLogTarget,
   kAddress,
+  kMetricsAddress,
   kName,
   kPath,
   kBanner,
@@ -54,8 +56,9 @@ template <typename T>
 using FieldOf = T& (*)(Config&, size_t index);
 using Field = std::variant<FieldOf<uint32_t>, FieldOf<int32_t>, FieldOf<std::optional<int32_t>>,
                            FieldOf<milliseconds>, FieldOf<bool>, FieldOf<std::optional<bool>>,
-                           FieldOf<Action>, FieldOf<Hold>, FieldOf<ProxyHeader>, FieldOf<Log>,
-                           FieldOf<Endpoint>, FieldOf<std::string>, FieldOf<std::vector<Backend>>,
+                           FieldOf<std::optional<milliseconds>>, FieldOf<Action>, FieldOf<Hold>,
+                           FieldOf<Sync>, FieldOf<ProxyHeader>, FieldOf<Log>, FieldOf<Endpoint>, FieldOf<std::optional<Endpoint>>,
+                           FieldOf<std::string>, FieldOf<std::vector<Backend>>,
                            FieldOf<std::vector<Network>>, FieldOf<std::vector<Endpoint>>,
                            FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>>;
 

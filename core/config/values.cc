@@ -31,6 +31,8 @@ struct Word {
 constexpr std::array<Word<Action>, 3> kActions = {
     {{"ignore", Action::kIgnore}, {"enforce", Action::kEnforce}, {"drop", Action::kDrop}}};
 constexpr std::array<Word<Hold>, 2> kHolds = {{{"gate", Hold::kGate}, {"kernel", Hold::kKernel}}};
+constexpr std::array<Word<Sync>, 3> kSyncs = {
+    {{"commit", Sync::kCommit}, {"interval", Sync::kInterval}, {"none", Sync::kNone}}};
 constexpr std::array<Word<ProxyHeader>, 3> kProxyHeaders = {
     {{"v2", ProxyHeader::kV2}, {"v1", ProxyHeader::kV1}, {"none", ProxyHeader::kNone}}};
 constexpr std::array<Word<LogTarget>, 3> kLogTargets = {{{"stderr", LogTarget::kStderr},
@@ -133,6 +135,16 @@ Parsed<Hold> parse_hold(std::string_view text) {
 
 std::string_view hold_text(Hold hold) {
   return word_for(kHolds, hold);
+}
+
+Parsed<Sync> parse_sync(std::string_view text) {
+  const auto word = find_word(kSyncs, text);
+  if (word == kSyncs.end()) return wrong("expected \"commit\", \"interval\" or \"none\"");
+  return word->value;
+}
+
+std::string_view sync_text(Sync sync) {
+  return word_for(kSyncs, sync);
 }
 
 Parsed<ProxyHeader> parse_proxy_header(std::string_view text) {

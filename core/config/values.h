@@ -32,6 +32,10 @@ std::string_view action_text(Action action);
 Parsed<Hold> parse_hold(std::string_view text);
 std::string_view hold_text(Hold hold);
 
+// "commit", "interval" or "none".
+Parsed<Sync> parse_sync(std::string_view text);
+std::string_view sync_text(Sync sync);
+
 // "v2", "v1" or "none".
 Parsed<ProxyHeader> parse_proxy_header(std::string_view text);
 std::string_view proxy_header_text(ProxyHeader header);

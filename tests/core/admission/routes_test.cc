@@ -97,6 +97,43 @@ TEST(Routes, FollowTheScoreOfTheDnsLists) {
   }
 }
 
+// 0: known; 1: ten visits and a week; 2: three visits; 3: everybody.
+TEST(Routes, FollowWhatIsRemembered) {
+  config::Config config;
+  config.routes.emplace_back().when.known = true;
+  config.routes.emplace_back().when.min_passes = 10;
+  config.routes.back().when.seen_for = std::chrono::hours(7 * 24);
+  config.routes.emplace_back().when.min_passes = 3;
+  config.routes.emplace_back();
+  constexpr Seconds kWeek = 7 * 86400;
+  struct Row {
+    const char* what;
+    int evidence;
+    uint32_t passes;
+    Seconds seen_for;
+    uint32_t want;
+  };
+  const Row rows[] = {
+      {"a stranger", kWaited, 0, 0, 3},
+      {"let on without a test", kRemembered, 1, 5, 0},
+      {"allowlisted is not known", kAllowlisted | kRemembered, 0, 0, 3},
+      {"often, but not for long", kWaited, 10, kWeek - 1, 2},
+      {"often and for long", kWaited, 10, kWeek, 1},
+      {"for long, but not often", kWaited, 9, kWeek, 2},
+      {"seldom", kWaited, 2, kWeek, 3},
+  };
+  for (const Row& row : rows) {
+    const RouteFacts facts{.evidence = static_cast<uint16_t>(row.evidence),
+                           .address = {},
+                           .passes = row.passes,
+                           .seen_for = row.seen_for};
+    EXPECT_EQ(choose_route(facts, config), row.want) << row.what;
+  }
+  EXPECT_TRUE(routes_by_history(config));
+  config.routes.erase(config.routes.begin() + 1, config.routes.begin() + 3);
+  EXPECT_FALSE(routes_by_history(config)) << "known is in the evidence";
+}
+
 TEST(Routes, AreCertainOnceNoAnswerCanCrossALimit) {
   config::Config config;
   for (const int32_t most : {-8, 3}) config.routes.emplace_back().when.max_score = most;

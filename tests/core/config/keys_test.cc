@@ -81,10 +81,13 @@ std::vector<std::string> samples(const Key& key) {
       return {"\"drop\"", "\"ignore\""};
     case Type::kHold:
       return {"\"kernel\""};
+    case Type::kSync:
+      return {"\"commit\"", "\"none\""};
     case Type::kProxyHeader:
       return {"\"v1\"", "\"none\""};
     case Type::kLogTarget:
       return {"\"journal\"", "\"file:/var/log/gate\""};
+    case Type::kMetricsAddress:
     case Type::kAddress:
       return {"\"0.0.0.0:25\"", "\"[2001:db8::1]:25\""};
     case Type::kName:
@@ -132,6 +135,10 @@ TEST(Keys, EveryRangeIsKeptAtBothEnds) {
     if (!key.range.is_given()) continue;
     const auto value = [&](int64_t n) -> std::string {
       if (key.type == Type::kInteger) return fmt::format("{}", n);
+      // Numbers are of 32 bits: longer ones in seconds.
+      if (key.type == Type::kDuration && n > UINT32_MAX) {
+        return toml_quoted(fmt::format("{}s", (n + 999) / 1000));
+      }
       if (key.type == Type::kDuration) return toml_quoted(fmt::format("{}ms", n));
       return "";
     };
@@ -158,29 +165,36 @@ TEST(Keys, EveryRowIsWrongAboutATableAndSaysSo) {
 // compile.
 TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, dns, dnsl, secrets,
-                                pools, routes, relay, log, control, drain] = Config{};
+                                pools, routes, store, relay, log, control, metrics,
+                                drain] = Config{};
   [[maybe_unused]] const auto& [listen_name, address, backlog] = Listen{};
   [[maybe_unused]] const auto& [per_address, per_shard, held] = limits;
   [[maybe_unused]] const auto& [access_file, reject] = access;
-  [[maybe_unused]] const auto& [banner, wait, early_look, hold, syn_feed, pregreet] = greet;
+  [[maybe_unused]] const auto& [banner, wait, early_look, hold, syn_feed, pregreet, life] = greet;
   [[maybe_unused]] const auto& [pool_name, backends, proxy, connections, connect, greeting, take,
                                 pool_wait, fallback, fallback_index] = Pool{};
   [[maybe_unused]] const auto& [route_pool, pool_index, when] = Route{};
-  [[maybe_unused]] const auto& [allowlisted, networks, listener, max_score] = when;
+  [[maybe_unused]] const auto& [allowlisted, networks, listener, max_score, known, min_passes,
+                                seen_for] = when;
   [[maybe_unused]] const auto& [servers, timeout, in_flight, sockets, cache, mix_case] = dns;
-  [[maybe_unused]] const auto& [sites, threshold, allow_threshold, action, reason, catalogue,
-                                probe_interval, stop_over_budget] = dnsl;
+  [[maybe_unused]] const auto& [sites, threshold, allow_threshold, action, life_min, life_max,
+                                reason, catalogue, probe_interval, stop_over_budget] = dnsl;
   [[maybe_unused]] const auto& [secret_name, secret_file, credential] = SecretSource{};
   [[maybe_unused]] const auto& [target, file, ident] = log;
+  [[maybe_unused]] const auto& [store_file, size_max, sync, ipv4_prefix, ipv6_prefix, retention,
+                                failures] = store;
   [[maybe_unused]] const auto& [idle_timeout] = relay;
   [[maybe_unused]] const auto& [socket] = control;
-  const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 6;
-  const size_t pool = 9;           // fallback_index follows from fallback
-  const size_t route = 5;          // pool and four conditions; pool_index follows from pool
-  const size_t lists = 6 + 8 + 3;  // dns, dnsl, secret
-  const size_t rest = 1 + 2 + 1;   // relay; log, whose file is part of its target; control
-  EXPECT_EQ(keys().size(),
-            top + listen + limit + access_list + greeting_keys + lists + pool + route + rest);
+  [[maybe_unused]] const auto& [metrics_address] = metrics;
+  const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 7;
+  const size_t pool = 9;            // fallback_index follows from fallback
+  const size_t route = 8;           // pool and seven conditions; pool_index follows from pool
+  const size_t lists = 6 + 10 + 3;  // dns, dnsl, secret
+  const size_t memory = 7;
+  const size_t rest = 1 + 2 + 1 + 1;  // relay; log, whose file is part of its target; control;
+                                      // metrics
+  EXPECT_EQ(keys().size(), top + listen + limit + access_list + greeting_keys + lists + pool +
+                               route + memory + rest);
 }
 
 TEST(Keys, NamesAreUniqueAndSectionsStandTogether) {

@@ -182,10 +182,8 @@ TEST(Reader, UnknownWordsNameTheNearestKnownOne) {
        "a:1:1: unknown key \"greet.wait\", the nearest known one is greet.wait\n"},
       {"evidence this version does not have is refused by name, not unknown",
        {"[[pool]]\nname = \"p\"\nbackends = [\"pass:/a\"]\n[[route]]\npool = \"p\"\n"
-        "when = {min_passes = 1, overload = 2}\n[[route]]\npool = \"p\""},
-       "a:6:9: route[].when.min_passes: needs a record of passed tests, which this version does "
-       "not keep; expected a route without it\n"
-       "a:6:25: route[].when.overload: needs overload levels, which this version does not measure; "
+        "when = {overload = 2}\n[[route]]\npool = \"p\""},
+       "a:6:9: route[].when.overload: needs overload levels, which this version does not measure; "
        "expected a route without it\n"},
   });
 }

@@ -128,6 +128,9 @@ TEST(Values, WordsGoBothWays) {
   for (const char* word : {"gate", "kernel"}) {
     EXPECT_EQ(hold_text(parse_hold(word).value()), word);
   }
+  for (const char* word : {"commit", "interval", "none"}) {
+    EXPECT_EQ(sync_text(parse_sync(word).value()), word);
+  }
   for (const char* word : {"v2", "v1", "none"}) {
     EXPECT_EQ(proxy_header_text(parse_proxy_header(word).value()), word);
   }
@@ -137,6 +140,7 @@ TEST(Values, WordsGoBothWays) {
   EXPECT_FALSE(parse_action("Enforce"));
   EXPECT_NE(parse_action("hold").error().find("not in this version"), std::string::npos);
   EXPECT_FALSE(parse_hold("Kernel"));
+  EXPECT_FALSE(parse_sync("always"));
   EXPECT_FALSE(parse_proxy_header("v3"));
   EXPECT_FALSE(parse_log_target("file:gate.log"));
   EXPECT_FALSE(parse_log_target("file"));

@@ -1,0 +1,131 @@
+// Tests that are remembered in this version: the wait and the DNS lists.
+
+#include "core/admission/history.h"
+
+#include <algorithm>
+#include <chrono>
+#include <initializer_list>
+
+#include "core/admission/verdict.h"
+
+namespace lychgate::admission {
+namespace {
+
+constexpr std::initializer_list<ScreenTest> kTests = {ScreenTest::kPregreet, ScreenTest::kLists};
+
+config::Action action_of(ScreenTest test, const config::Config& config) {
+  return test == ScreenTest::kPregreet ? config.greet.pregreet : config.dnsl.action;
+}
+
+Seconds passed_until(const ClientRecord& record, ScreenTest test) {
+  return record.passed_until[static_cast<size_t>(test)];
+}
+
+// As judge() chooses among failed tests: the first `drop` ends it, else the last `enforce` speaks.
+std::optional<ScreenTest> offence_in(uint8_t failed, const config::Config& config) {
+  std::optional<ScreenTest> out;
+  const uint8_t counted = failed & enabled_tests(config);
+  for (const ScreenTest test : kTests) {
+    const config::Action action = action_of(test, config);
+    if ((counted & bit_of(test)) == 0 || action == config::Action::kIgnore) continue;
+    out = test;
+    if (action == config::Action::kDrop) break;
+  }
+  return out;
+}
+
+// The last second of `life`, which begins now; time never runs over.
+Seconds until(Seconds now, milliseconds life) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(life).count();
+  return static_cast<Seconds>(std::min<int64_t>(int64_t{now} + seconds, kForever - 1));
+}
+
+Seconds lists_until(const Conduct& conduct, const config::Dnsl& dnsl, Seconds now) {
+  if (conduct.lists_good_for == 0) return 0;
+  const milliseconds ttl = std::chrono::seconds(conduct.lists_good_for);
+  return until(now, std::max(std::min(ttl, dnsl.life_max), dnsl.life_min));
+}
+
+void add_passes(const Conduct& conduct, const config::Config& config, Seconds now,
+                ClientRecord& visit) {
+  const Facts facts{conduct.evidence};
+  Seconds& pregreet = visit.passed_until[static_cast<size_t>(ScreenTest::kPregreet)];
+  Seconds& lists = visit.passed_until[static_cast<size_t>(ScreenTest::kLists)];
+  if (!facts.has(kListsFailed)) lists = lists_until(conduct, config.dnsl, now);
+  if (facts.has(kSpokeEarly)) return;
+  if (facts.has(kWaited) && config.greet.life.count() > 0) pregreet = until(now, config.greet.life);
+  if (facts.has(kListsAllow)) pregreet = std::max(pregreet, lists);
+}
+
+}  // namespace
+
+uint8_t enabled_tests(const config::Config& config) {
+  uint8_t out = 0;
+  if (config.greet.wait.count() > 0) out |= bit_of(ScreenTest::kPregreet);
+  if (!config.dnsl.sites.empty()) out |= bit_of(ScreenTest::kLists);
+  return out;
+}
+
+History history_of(const ClientRecord& record, const config::Config& config, Seconds now) {
+  History out;
+  uint8_t ever = 0;
+  for (const ScreenTest test : kTests) {
+    const Seconds end = passed_until(record, test);
+    if (end != 0) ever |= bit_of(test);
+    if (end > now) out.passed |= bit_of(test);
+  }
+  const uint8_t enabled = enabled_tests(config);
+  out.passed &= enabled;
+  out.is_known = out.passed == enabled;
+  out.passed_before = (ever & enabled) == enabled;
+  if (record.failed_until > now) out.offence = offence_in(record.failed, config);
+  out.denied = record.denied_until > now;
+  out.allowed = record.allowed_until > now && !out.denied;
+  out.passes = record.passes;
+  const bool seen = record.first_seen != 0 && record.first_seen < now;
+  out.seen_for = seen ? now - record.first_seen : 0;
+  return out;
+}
+
+uint16_t with_history(uint16_t evidence, const History& history) {
+  constexpr uint16_t kCommanded = kAllowlisted | kDenylisted;
+  unsigned out = evidence;
+  if (history.allowed || history.denied) {
+    out &= ~unsigned{kCommanded};
+    out |= history.denied ? kDenylisted : kAllowlisted;
+  }
+  if ((out & kAllowlisted) != 0) return static_cast<uint16_t>(out);
+  if (history.offence) {
+    out |= kRemembered;
+    out |= *history.offence == ScreenTest::kLists ? kListsFailed : kSpokeEarly;
+  } else if (history.is_known) {
+    out |= kRemembered;
+  }
+  return static_cast<uint16_t>(out);
+}
+
+ClientRecord visit_of(const Conduct& conduct, const config::Config& config, Seconds now) {
+  const Facts facts{conduct.evidence};
+  const Verdict verdict = judge(facts, config);
+  ClientRecord visit;
+  visit.first_seen = visit.last_seen = now;
+  visit.score = conduct.score;
+  if (verdict.decision == Decision::kPass) {
+    visit.passes = 1;
+    const bool tested = !facts.has(kAllowlisted) && !facts.has(kRemembered);
+    if (tested) add_passes(conduct, config, now, visit);
+    return visit;
+  }
+  visit.failures = 1;
+  if (config.store.failures.count() == 0) return visit;
+  visit.failed_until = until(now, config.store.failures);
+  const auto failed = [&](Evidence bit, config::Action action, ScreenTest test) {
+    const bool counts = facts.has(bit) && action != config::Action::kIgnore;
+    if (counts) visit.failed |= bit_of(test);
+  };
+  failed(kSpokeEarly, config.greet.pregreet, ScreenTest::kPregreet);
+  failed(kListsFailed, config.dnsl.action, ScreenTest::kLists);
+  return visit;
+}
+
+}  // namespace lychgate::admission
