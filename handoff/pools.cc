@@ -47,6 +47,7 @@ Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) {
   uint64_t best_weight = 1;
   for (uint32_t i = 0; i < settings.backends.size(); ++i) {
     if ((tried >> i & 1) != 0 || rest_[pool][i].resting(now)) continue;
+    if (all_[self_].use_of(pool, i) != BackendUse::kUp) continue;
     const uint64_t open = open_on_host(pool, i);
     if (open >= settings.connections) {
       choice.any_full = true;

@@ -1,5 +1,6 @@
 // Which backend of a pool takes the next client: least connections by weight among those that are
-// neither full, nor resting after a failure, nor tried already; by turns where that is equal.
+// neither full, nor resting after a failure, nor taken out by command, nor tried already; by turns
+// where that is equal.
 // Counts live in the shared block, so a limit holds for the whole host; rest is each shard's own
 // experience. No I/O, told the time.
 

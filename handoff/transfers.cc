@@ -63,6 +63,7 @@ void Transfers::begin(uint32_t client, uint32_t pool, Tick now) {
   record.pool = record.first_pool = pool;
   record.tried = 0;
   record.fallbacks = 0;
+  record.begun = now;
   record.waiting = false;
   record.server = config_.listens[slot.listener].address;
   next_backend(record, now);
@@ -274,6 +275,26 @@ void Transfers::stop() {
     connections_.counters.add_outcome(record.pool, HandoffOutcome::kGaveUp);
     end(record, TransferNews::kGaveUp);
   }
+}
+
+bool Transfers::cut(uint32_t client, Tick now) {
+  const uint32_t index = connections_.slots[client].transfer;
+  LYCH_CHECK(index != kNoSlot);
+  Record& record = records_[index];
+  if (record.stage == Stage::kWaiting) {
+    end(record, TransferNews::kRelayEnded);
+    return true;
+  }
+  if (record.stage != Stage::kRelaying) return false;
+  record.relay.abort(relays_);
+  watch_relay(record, now);
+  return true;
+}
+
+Transfers::Seat Transfers::seat_of(uint32_t client) const {
+  const uint32_t index = connections_.slots[client].transfer;
+  LYCH_CHECK(index != kNoSlot);
+  return {.pool = records_[index].pool, .backend = records_[index].backend};
 }
 
 std::optional<Outcome> Transfers::next_outcome() {

@@ -51,6 +51,16 @@ class Transfers {
   void resume_starved(Tick now);
 
   std::optional<Outcome> next_outcome();
+  // By command: a relay or a wait for a backend ends as it does when the client has gone. False in
+  // the middle of a hand-off, which is over in a moment.
+  bool cut(uint32_t client, Tick now);
+  // Where a client is handed off or relayed to. REQUIRES: its completions are the hand-off's.
+  struct Seat {
+    uint32_t pool = 0;
+    uint32_t backend = 0;
+  };
+  Seat seat_of(uint32_t client) const;
+
   bool has_outcomes() const { return !outcomes_.empty(); }
   // The gate stops: who waits for a backend waits no longer, hand-offs and relays go on.
   void stop();
@@ -80,6 +90,7 @@ class Transfers {
     uint32_t backend = 0;
     TriedSet tried = 0;
     uint32_t fallbacks = 0;
+    Tick begun = 0;
     bool waiting = false;  // give_up_at is set
     Tick give_up_at = 0;
     int real_fd = -1;

@@ -164,6 +164,7 @@ void Transfers::taken(Record& record, const Completion& completion, Tick now) {
     return attempt_failed(record, HandoffOutcome::kRefused, "closed before taking the client", now);
   }
   connections_.counters.add(Counter::kHandedOff);
+  connections_.counters.handoff_time.took(now - record.begun);
   connections_.counters.add_outcome(record.pool, HandoffOutcome::kTaken);
   pools_.succeeded(record.pool, record.backend);
   drop_backend(record);
@@ -228,6 +229,7 @@ void Transfers::greeted(Record& record, const Completion& completion, Tick now) 
     return attempt_failed(record, HandoffOutcome::kFull, "greeted with 4xx", now);
   }
   connections_.counters.add(Counter::kHandedOff);
+  connections_.counters.handoff_time.took(now - record.begun);
   connections_.counters.add_outcome(record.pool, HandoffOutcome::kTaken);
   pools_.succeeded(record.pool, record.backend);
   record.stage = Stage::kRelaying;

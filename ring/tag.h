@@ -46,6 +46,8 @@ enum class Op : uint8_t {
   kDnsTcpReceive,
   kMove,     // slot in a table that holds; result = its slot in the main table
   kSynFeed,  // the ring buffer of core/daemon/syn_feed.h has something
+  kSteward,  // the line to the steward
+  kVisits,   // slot = number of visits; completes only when it failed
 };
 
 // slot : 24, generation : 32, op : 8.

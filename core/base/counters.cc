@@ -33,6 +33,8 @@ const std::array<CounterInfo, kCounterCount> kCounterInfo = {{
 const char* const kHandoffOutcomeNames[kHandoffOutcomeCount] = {
     "taken", "refused", "full", "timed_out", "fell_back", "gave_up"};
 
+const char* const kBackendUseNames[kBackendUseCount] = {"up", "drain", "down"};
+
 void ShardCounters::reset_gauges() {
   for (auto& gauge : phases) gauge.store(0, std::memory_order_relaxed);
   for (auto& gauge : pool_open) gauge.store(0, std::memory_order_relaxed);

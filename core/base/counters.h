@@ -15,6 +15,7 @@
 #include "core/base/lists_shared.h"
 #include "core/base/result.h"
 #include "core/base/slots.h"
+#include "core/base/time_histogram.h"
 
 namespace lychgate {
 
@@ -78,7 +79,12 @@ namespace lychgate {
   X(kSynPrefetched, "syn_prefetched", "addresses that lists were asked about at their SYN")       \
   X(kSynFeedSkipped, "syn_feed_skipped",                                                          \
     "addresses not asked about: too many a second, or no room")                                   \
-  X(kSynFeedLost, "syn_feed_lost", "SYNs that found the feed's buffer full")
+  X(kSynFeedLost, "syn_feed_lost", "SYNs that found the feed's buffer full")                      \
+  X(kKilled, "killed", "clients whose session was ended by command")                              \
+  X(kPassOld, "pass_old", "clients let on for what they passed on earlier visits")                \
+  X(kKnownRefused, "known_refused", "clients refused at once for a failure that is remembered")   \
+  X(kVisitsTold, "visits_told", "visits that the steward was told of")                            \
+  X(kVisitsLost, "visits_lost", "visits that nobody will remember: too many, or a full socket")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,
@@ -108,7 +114,20 @@ enum class HandoffOutcome : uint8_t {
 inline constexpr size_t kHandoffOutcomeCount = 6;
 extern const char* const kHandoffOutcomeNames[kHandoffOutcomeCount];
 
-// What one shard tells the rest of the host. All stores are relaxed; each cell has one writer.
+// Whether a backend is given clients; by command, until the gate stops.
+enum class BackendUse : uint8_t {
+  kUp,
+  kDrain,  // nobody new; who is there may stay
+  kDown,   // nobody new; relays to it are ended
+};
+inline constexpr size_t kBackendUseCount = 3;
+extern const char* const kBackendUseNames[kBackendUseCount];
+
+// Up to 65 s in cells of their own: longer than any wait that can be configured.
+inline constexpr size_t kWaitCells = 18;
+
+// What one shard tells the rest of the host, and one thing it is told. All stores are relaxed; each
+// cell has one writer.
 struct alignas(64) ShardCounters {
   std::array<std::atomic<uint64_t>, kCounterCount> values{};
   std::array<std::atomic<uint64_t>, kPhaseCount> phases{};  // slots in each phase, now
@@ -118,6 +137,11 @@ struct alignas(64) ShardCounters {
   // Connections of each backend (index in pool), now; summed over the shards for its limit.
   std::array<std::array<std::atomic<uint32_t>, kBackendsPerPoolMax>, kPoolsMax> backend_open{};
   std::array<ListCounters, kListsMax> lists{};
+  TimeHistogram<kWaitCells>
+      hold_time;  // from the accept to the end of the waiting, however it ended
+  TimeHistogram<kWaitCells> handoff_time;  // from the verdict to the backend's taking the client
+  // BackendUse of each backend; the steward writes the same into every shard's block.
+  std::array<std::array<std::atomic<uint8_t>, kBackendsPerPoolMax>, kPoolsMax> backend_use{};
   std::atomic<int32_t> pid{0};
 
   void add(Counter counter, uint64_t n = 1) {
@@ -130,6 +154,9 @@ struct alignas(64) ShardCounters {
   void add_outcome(uint32_t pool, HandoffOutcome outcome) {
     auto& cell = outcomes[pool][static_cast<size_t>(outcome)];
     cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  BackendUse use_of(uint32_t pool, uint32_t backend) const {
+    return static_cast<BackendUse>(backend_use[pool][backend].load(std::memory_order_relaxed));
   }
   void enter_phase(Phase phase) { shift(phases[static_cast<size_t>(phase)], 1); }
   void leave_phase(Phase phase) { shift(phases[static_cast<size_t>(phase)], -1); }

@@ -142,8 +142,26 @@ inline constexpr uint32_t kReasonsMax = 1024;
 // Replies with a client's address in them that are being sent at once.
 inline constexpr uint32_t kWrittenRepliesMax = 256;
 
-// Status requests served at once by the steward, and the length of one request.
-inline constexpr uint32_t kControlClientsMax = 16;
-inline constexpr size_t kControlRequestMax = 256;
+// Clients of the control socket served at once, those that wait behind them, and the length of one
+// request: the longest names a pool and a backend.
+inline constexpr uint32_t kControlClientsMax = 64;
+inline constexpr int kControlBacklog = 128;
+inline constexpr size_t kControlRequestMax = 512;
+
+// Visits that a shard gathers in one turn for the steward; some eight clients come and eight looks
+// end in a turn, but the lists may decide about a whole crowd.
+inline constexpr uint32_t kVisitsPerTurnMax = 1024;
+// Between two messages that are not full: each wakes the steward.
+inline constexpr uint32_t kVisitRestMs = 50;
+// The steward writes what it has learned at most this long, or this many visits, apart.
+inline constexpr uint32_t kStoreCommitMs = 200;
+inline constexpr uint32_t kStoreCommitRecords = 10000;
+// After a commit that failed, and for a store that could not be opened.
+inline constexpr uint32_t kStoreRetryMs = 1000;
+inline constexpr uint32_t kStoreReopenMs = 60000;
+// Records looked at in a second to forget the old ones: each in an hour, but no more than this,
+// which takes a few ms.
+inline constexpr uint32_t kStoreCleanMax = 10000;
+inline constexpr uint32_t kStoreCleanRoundSeconds = 3600;
 
 }  // namespace lychgate

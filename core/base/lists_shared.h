@@ -54,6 +54,7 @@ struct ListCounters {
   std::atomic<uint64_t> failed{0};    // SERVFAIL, REFUSED or malformed to the end
   std::atomic<uint64_t> timeouts{0};
   std::array<std::atomic<uint64_t>, kLatencyCells> latency{};
+  std::atomic<uint64_t> latency_ms{0};  // the sum of what is in the cells
 
   static void add(std::atomic<uint64_t>& cell, uint64_t n = 1) {
     cell.store(cell.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
@@ -61,6 +62,7 @@ struct ListCounters {
   void took(uint32_t ms) {
     const auto width = static_cast<size_t>(std::bit_width(ms));
     add(latency[width < kLatencyCells ? width : kLatencyCells - 1]);
+    add(latency_ms, ms);
   }
 };
 

@@ -258,7 +258,8 @@ const Key kKeys[] = {
     {"control.socket", Type::kPath, "", kSocketPathBytes,
      "(`/run/lychgate/control.sock` for root, else `$XDG_RUNTIME_DIR/lychgate.sock` or "
      "`/tmp/lychgate-UID.sock`)",
-     "Path of the socket for `status` and all other commands that ask the running gate; empty: none.",
+     "Path of the socket for `status` and all other commands that ask the running gate; empty: "
+     "none.",
      LYCHGATE_FIELD(control.socket)},
 
     {"metrics.address", Type::kMetricsAddress, "", kNoRange, "(none)",

@@ -54,13 +54,13 @@ struct Range {
 // Names the field; the index chooses the entry of an array of tables and is ignored elsewhere.
 template <typename T>
 using FieldOf = T& (*)(Config&, size_t index);
-using Field = std::variant<FieldOf<uint32_t>, FieldOf<int32_t>, FieldOf<std::optional<int32_t>>,
-                           FieldOf<milliseconds>, FieldOf<bool>, FieldOf<std::optional<bool>>,
-                           FieldOf<std::optional<milliseconds>>, FieldOf<Action>, FieldOf<Hold>,
-                           FieldOf<Sync>, FieldOf<ProxyHeader>, FieldOf<Log>, FieldOf<Endpoint>, FieldOf<std::optional<Endpoint>>,
-                           FieldOf<std::string>, FieldOf<std::vector<Backend>>,
-                           FieldOf<std::vector<Network>>, FieldOf<std::vector<Endpoint>>,
-                           FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>>;
+using Field = std::variant<
+    FieldOf<uint32_t>, FieldOf<int32_t>, FieldOf<std::optional<int32_t>>, FieldOf<milliseconds>,
+    FieldOf<bool>, FieldOf<std::optional<bool>>, FieldOf<std::optional<milliseconds>>,
+    FieldOf<Action>, FieldOf<Hold>, FieldOf<Sync>, FieldOf<ProxyHeader>, FieldOf<Log>,
+    FieldOf<Endpoint>, FieldOf<std::optional<Endpoint>>, FieldOf<std::string>,
+    FieldOf<std::vector<Backend>>, FieldOf<std::vector<Network>>, FieldOf<std::vector<Endpoint>>,
+    FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>>;
 
 struct Key {
   std::string_view name;  // dotted; "pool[].wait" is `wait` of each [[pool]]
