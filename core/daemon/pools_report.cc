@@ -1,0 +1,139 @@
+// One snapshot of the pools, rendered twice; and names turned into indices.
+
+#include "core/daemon/pools_report.h"
+
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "core/daemon/text_table.h"
+
+namespace lychgate::daemon {
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+uint64_t open_of(std::span<const ShardCounters> shards, size_t pool, size_t backend) {
+  uint64_t open = 0;
+  for (const ShardCounters& shard : shards) {
+    open += shard.backend_open[pool][backend].load(kRelaxed);
+  }
+  return open;
+}
+
+uint64_t open_of(std::span<const ShardCounters> shards, size_t pool) {
+  uint64_t open = 0;
+  for (const ShardCounters& shard : shards) open += shard.pool_open[pool].load(kRelaxed);
+  return open;
+}
+
+uint64_t outcome_of(std::span<const ShardCounters> shards, size_t pool, size_t outcome) {
+  uint64_t count = 0;
+  for (const ShardCounters& shard : shards) count += shard.outcomes[pool][outcome].load(kRelaxed);
+  return count;
+}
+
+const char* use_name(std::span<const ShardCounters> shards, size_t pool, size_t backend) {
+  const BackendUse use =
+      shards[0].use_of(static_cast<uint32_t>(pool), static_cast<uint32_t>(backend));
+  return kBackendUseNames[static_cast<size_t>(use)];
+}
+
+}  // namespace
+
+std::string pools_text(const config::Config& config, std::span<const ShardCounters> shards) {
+  if (config.pools.empty()) return "no pools are configured\n";
+  std::vector<TableRow> rows{{{"pool", "backend", "state", "weight", "open", "limit", "taken",
+                               "refused", "full", "timed out", "fell back", "gave up"},
+                              ""}};
+  for (size_t p = 0; p < config.pools.size(); ++p) {
+    const config::Pool& pool = config.pools[p];
+    std::vector<std::string> cells{pool.name, "", "", "", fmt::format("{}", open_of(shards, p)),
+                                   ""};
+    for (size_t i = 0; i < kHandoffOutcomeCount; ++i) {
+      cells.push_back(fmt::format("{}", outcome_of(shards, p, i)));
+    }
+    rows.push_back({cells, ""});
+    for (size_t b = 0; b < pool.backends.size(); ++b) {
+      rows.push_back(
+          {{"", pool.backends[b].text, use_name(shards, p, b),
+            fmt::format("{}", pool.backends[b].weight), fmt::format("{}", open_of(shards, p, b)),
+            fmt::format("{}", pool.connections)},
+           ""});
+    }
+  }
+  return text_table("lllrrrrrrrrr", rows);
+}
+
+std::string pools_json(const config::Config& config, std::span<const ShardCounters> shards) {
+  using config::toml_quoted;  // a TOML basic string is a JSON string, too
+  std::string pools;
+  for (size_t p = 0; p < config.pools.size(); ++p) {
+    const config::Pool& pool = config.pools[p];
+    std::string outcomes;
+    for (size_t i = 0; i < kHandoffOutcomeCount; ++i) {
+      outcomes += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", kHandoffOutcomeNames[i],
+                              outcome_of(shards, p, i));
+    }
+    std::string backends;
+    for (size_t b = 0; b < pool.backends.size(); ++b) {
+      backends += fmt::format(
+          "{}{{\"backend\":{},\"state\":\"{}\",\"weight\":{},\"open\":{},\"connections\":{}}}",
+          b == 0 ? "" : ",", toml_quoted(pool.backends[b].text), use_name(shards, p, b),
+          pool.backends[b].weight, open_of(shards, p, b), pool.connections);
+    }
+    pools += fmt::format(
+        "{}{{\"pool\":{},\"open\":{},\"fallback\":{},\"outcomes\":{{{}}},\"backends\":[{}]}}",
+        p == 0 ? "" : ",", toml_quoted(pool.name), open_of(shards, p),
+        pool.fallback.empty() ? "null" : toml_quoted(pool.fallback), outcomes, backends);
+  }
+  return fmt::format("{{\"pools\":[{}]}}\n", pools);
+}
+
+config::Parsed<PoolChoice> choose_backends(const config::Config& config,
+                                           const ControlRequest& request) {
+  PoolChoice choice;
+  const auto pool = std::find_if(config.pools.begin(), config.pools.end(),
+                                 [&](const config::Pool& one) { return one.name == request.pool; });
+  if (pool == config.pools.end()) {
+    std::vector<std::string_view> names;
+    for (const config::Pool& one : config.pools) names.push_back(one.name);
+    return tl::unexpected(fmt::format("no pool is called \"{}\", expected one of {}", request.pool,
+                                      fmt::join(names, ", ")));
+  }
+  choice.pool = static_cast<uint32_t>(pool - config.pools.begin());
+  if (request.backend.empty()) return choice;
+  const std::string& name = request.backend;
+  for (uint32_t i = 0; i < pool->backends.size(); ++i) {
+    if (name == pool->backends[i].text || name == fmt::format("{}", i)) choice.backend = i;
+  }
+  if (choice.backend) return choice;
+  std::vector<std::string_view> names;
+  for (const config::Backend& one : pool->backends) names.push_back(one.text);
+  return tl::unexpected(
+      fmt::format("pool {} has no backend \"{}\", expected its number or one of {}", pool->name,
+                  name, fmt::join(names, ", ")));
+}
+
+void use_backends(const config::Config& config, std::span<ShardCounters> shards,
+                  const PoolChoice& choice, BackendUse use) {
+  for (ShardCounters& shard : shards) {
+    for (uint32_t i = 0; i < config.pools[choice.pool].backends.size(); ++i) {
+      if (choice.backend && *choice.backend != i) continue;
+      shard.backend_use[choice.pool][i].store(static_cast<uint8_t>(use), kRelaxed);
+    }
+  }
+}
+
+std::string change_text(const config::Config& config, const PoolChoice& choice, BackendUse use) {
+  const config::Pool& pool = config.pools[choice.pool];
+  const char* state = kBackendUseNames[static_cast<size_t>(use)];
+  if (!choice.backend) return fmt::format("pool {}: all backends are set to {}", pool.name, state);
+  return fmt::format("pool {}: backend {} is set to {}", pool.name,
+                     pool.backends[*choice.backend].text, state);
+}
+
+}  // namespace lychgate::daemon
