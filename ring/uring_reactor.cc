@@ -267,8 +267,9 @@ void UringReactor::move_to_main(uint32_t slot, OpTag tag) {
   const auto [entry, file] = place_of(slot);
   // IORING_OP_MSG_RING with IORING_MSG_SEND_FD (6.0): the main ring tells the new slot under this
   // tag; the ring that holds answers 0, which is dropped (take), or what went wrong.
-  io_uring_prep_rw(IORING_OP_MSG_RING, entry, kernel_->main.kernel().ring_fd,
-                   reinterpret_cast<const void*>(uintptr_t{abi::kMsgSendFd}), 0, tag.pack());
+  io_uring_prep_rw(IORING_OP_MSG_RING, entry, kernel_->main.kernel().ring_fd, nullptr, 0,
+                   tag.pack());
+  entry->addr = abi::kMsgSendFd;
   entry->addr3 = static_cast<uint64_t>(file);
   entry->file_index = abi::kFileIndexAlloc;
   tag_entry(entry, tag);

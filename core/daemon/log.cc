@@ -142,8 +142,10 @@ Log::Log(const LogSink& sink, ring::Reactor& reactor, ShardCounters& counters, i
     : sink_(sink), reactor_(reactor), counters_(counters), frame_(sink, pid) {
   for (Lot* lot : {&gathering_, &writing_}) {
     // With room for one more line, the one that tells of the lost ones.
-    lot->bytes.reserve(kLogQueueBytes + kLogLineMax);
-    lot->ends.reserve(kLogQueueBytes / 64 + 1);
+    // Touched now, so that a gate takes no more memory under load than at its start.
+    lot->bytes.resize(kLogQueueBytes + kLogLineMax);
+    lot->ends.resize(kLogQueueBytes / 64 + 1);
+    lot->clear();
   }
 }
 

@@ -79,7 +79,8 @@ constexpr bpf_insn copy(uint8_t to, uint8_t from) {
   return instruction(BPF_ALU64 | BPF_MOV | BPF_X, {.to = to, .from = from});
 }
 constexpr bpf_insn add(uint8_t to, int32_t value) {
-  return instruction(BPF_ALU64 | BPF_ADD | BPF_K, {.to = to, .value = value});
+  // BPF_K, an operand in the instruction, is 0 as BPF_ADD is.
+  return instruction(BPF_ALU64 | BPF_ADD, {.to = to, .value = value});
 }
 constexpr bpf_insn call(int32_t helper) {
   return instruction(BPF_JMP | BPF_CALL, {.value = helper});
@@ -242,7 +243,7 @@ std::optional<IpAddress> SynRing::next() {
       std::memcpy(address.bytes.data(), record + BPF_RINGBUF_HDR_SZ, kAddressBytes);
     }
     // Given back only when it has been read.
-    const uint64_t whole = (size + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
+    const uint64_t whole = (uint64_t{size} + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
     __atomic_store_n(memory_.consumed, at + whole, __ATOMIC_RELEASE);
     if (size == kAddressBytes && (head & BPF_RINGBUF_DISCARD_BIT) == 0) return address;
   }
