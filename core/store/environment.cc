@@ -2,7 +2,9 @@
 
 #include "core/store/environment.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,9 +15,22 @@
 namespace lychgate::store {
 namespace {
 
+constexpr mode_t kMode = S_IRUSR | S_IWUSR;  // who mails whom is nobody's business
+
 // Readers at once: shards of two generations and those of killed ones that were not yet cleared.
-// Whoever makes the lock file decides, the others follow; 32 kB.
+// Whoever makes the lock file decides, the others follow.
 constexpr unsigned kReadersMax = 512;
+constexpr off_t kLockFileBytes = 36864;  // 64 for each reader, and what is before them
+
+// liblmdb writes the lock file through a mapping: with no space for its pages that would be SIGBUS.
+// REQUIRES: as open_environment, since the close would drop this process's locks of the file.
+int reserve_lock_file(const std::string& path) {
+  const int fd = open((path + "-lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kMode);
+  if (fd < 0) return errno;
+  const int error = posix_fallocate(fd, 0, kLockFileBytes);
+  close(fd);
+  return error;
+}
 
 unsigned flags_of(Sync sync) {
   switch (sync) {
@@ -49,7 +64,9 @@ tl::expected<Environment, int> open_environment(const Options& options, Access a
   // A reader whose map is smaller than the file cannot read on: readers take all of it.
   mdb_env_set_mapsize(raw,
                       access == Access::kRead ? options.bytes_max : bytes_for_records(options));
-  constexpr mode_t kMode = S_IRUSR | S_IWUSR;  // who mails whom is nobody's business
+  if (access == Access::kWrite) {
+    if (const int error = reserve_lock_file(options.path); error != 0) return tl::unexpected(error);
+  }
   const int error = mdb_env_open(raw, options.path.c_str(), flags, kMode);
   if (error != 0) return tl::unexpected(error);
   return env;

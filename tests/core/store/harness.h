@@ -29,7 +29,7 @@ namespace lychgate::store {
 class Folder {
  public:
   Folder() {
-    std::string pattern = testing::TempDir() + "lychgate-store-XXXXXX";
+    std::string pattern = std::filesystem::temp_directory_path() / "lychgate-store-XXXXXX";
     LYCH_CHECK(mkdtemp(pattern.data()) != nullptr);
     path_ = pattern;
   }

@@ -1,6 +1,8 @@
 // Files that are not ours or not whole, folders that take none, no space: each is told in a
 // sentence, nothing is deleted, and the store can be used as soon as the trouble is over.
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include <cstring>
@@ -255,6 +257,35 @@ TEST(Trouble, StaysUsableWhenTheFileIsFull) {
   EXPECT_TRUE(done) << done.error().text;
   EXPECT_EQ(writer->uncommitted(), 0U);
   EXPECT_LE(std::filesystem::file_size(options.path), options.bytes_max);
+}
+
+// A file system of this process alone, whose last pages are taken. Written through a mapping, a
+// file without space would end the process.
+int prepare_without_space(const Folder& folder) {
+  constexpr int kNoMounts = 77;
+  if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0) return kNoMounts;
+  mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  if (mount("none", folder.path().c_str(), "tmpfs", 0, "size=1m") != 0) return kNoMounts;
+  const std::string filler = folder.path() / "filler";
+  const int fd = open(filler.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  const std::string page(kPage, 'x');
+  while (write(fd, page.data(), page.size()) == static_cast<ssize_t>(page.size())) {
+  }
+  for (int free_pages = 0; free_pages < 10; ++free_pages) {
+    const auto prepared = prepare(folder.options());
+    if (prepared || prepared.error().code != ExitCode::kCantCreate) return 1;
+    if (prepared.error().text.find("make room") == std::string::npos) return 2;
+    if (ftruncate(fd, lseek(fd, 0, SEEK_END) - static_cast<off_t>(kPage)) != 0) return 3;
+  }
+  if (ftruncate(fd, 0) != 0) return 4;
+  return prepare(folder.options()) ? 0 : 5;
+}
+
+TEST(Trouble, IsNotKilledByAFullFileSystem) {
+  const Folder folder;
+  const int status = in_child([&] { return prepare_without_space(folder); });
+  if (status == 77) GTEST_SKIP() << "may not mount a file system of its own";
+  EXPECT_EQ(status, 0);
 }
 
 // The kernel's limit for files stands for a full file system.
