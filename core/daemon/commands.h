@@ -1,5 +1,5 @@
-// The command line: run, check, show, why, status, lists. Prints to stdout and stderr and returns
-// the exit code.
+// The command line: the commands of core/daemon/command_table.h. Prints to stdout and stderr and
+// returns the exit code.
 
 #pragma once
 

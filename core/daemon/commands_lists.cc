@@ -120,6 +120,7 @@ Result<int> explain(const config::Config& config, const ListsPlan& plan,
   if (!access) return tl::unexpected(access.error());
   WhyParts why{.config = config, .address = *address, .access = {}, .lists = {}, .reason = {}};
   if (*access) why.access = (*access)->lookup(*address);
+  why.remembered = request.remembered;
   std::unique_ptr<Online> online;
   if (!plan.lists.empty()) {
     auto made = Online::create(config, plan);

@@ -17,6 +17,7 @@ Result<int> check_online(const config::Config& config, const ListsPlan& plan);
 struct WhyRequest {
   std::string address;
   bool json = false;
+  std::string remembered;  // WhyParts::remembered
 };
 // Looks up now what the lists say about an address. The exit code is kUnavailable when no DNS
 // server answers. Errors: kUsage for a bad address.

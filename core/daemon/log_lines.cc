@@ -56,6 +56,10 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
       line.add("PASS NEW ");
       client();
       return;
+    case LogKind::kPassOld:
+      line.add("PASS OLD ");
+      client();
+      return;
     case LogKind::kPregreet:
       line.add("PREGREET {} after ", event.said).seconds(event.since).add(" from ");
       client().add(": ").escaped(

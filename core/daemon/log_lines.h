@@ -31,6 +31,7 @@ enum class LogKind : uint8_t {
   kListsRank,     // DNSBL rank: at or over dnsl.threshold
   kListed,        // what one list said; one line for each list that counted
   kRejectListed,  // NOQUEUE: reject: CONNECT from ...: the 550 that names a list
+  kPassOld,
 };
 
 // What a client said, as much of it as a line quotes.

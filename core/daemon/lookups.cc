@@ -246,8 +246,10 @@ Lookups::Sum Lookups::sum_of(uint32_t record) const {
     tally.loss_max += lists_[i].loss_max - weight;
   }
   Standing standing = admission::standing(tally, config_.dnsl);
-  // Who is let through early is routed by this score; so is everybody who comes from the kernel.
-  const bool early = standing == Standing::kAllowed || (kernel_holds_ && may_go_on(standing));
+  // Who is let through early is routed by this score, as are those who served the wait on an earlier
+  // visit and everybody who comes from the kernel.
+  const bool passed = standing == Standing::kAllowed || standing == Standing::kPassed;
+  const bool early = passed || (kernel_holds_ && may_go_on(standing));
   if (early && !admission::route_is_certain(tally, config_)) standing = Standing::kOpen;
   return {static_cast<int16_t>(tally.score), standing};
 }
@@ -256,8 +258,37 @@ uint32_t Lookups::seconds_left(const ListAnswer& answer) const {
   return answer.expires > second() ? answer.expires - second() : 0;
 }
 
-size_t Lookups::parts(uint32_t slot, Parts& into) const {
+// Unlike a sum it waits for a list that did not answer: it was not heard in the client's favour.
+uint32_t Lookups::good_for(uint32_t slot) const {
   const uint32_t record = inquiries_.record_of(slot);
+  LYCH_CHECK(record != InquiryId::kNoRecord);
+  admission::Tally tally;
+  uint32_t shortest = UINT32_MAX;
+  const auto answers = inquiries_.answers(record);
+  for (uint32_t i = 0; i < lists_.size(); ++i) {
+    if (!lists_[i].serves(inquiries_.address(record))) continue;
+    if (views_[i].state == ListState::kDisabled) {
+      shortest = 1;
+    } else if (is_current(i, answers[i]) && views_[i].state == ListState::kUp) {
+      tally.score += answers[i].weight;
+      shortest = std::min(shortest, std::max(seconds_left(answers[i]), 1u));
+    } else {
+      tally.gain_max += lists_[i].gain_max;
+      tally.loss_max += lists_[i].loss_max;
+      shortest = 1;
+    }
+  }
+  const Standing standing = admission::standing(tally, config_.dnsl);
+  const bool certain = standing == Standing::kPassed || standing == Standing::kAllowed;
+  return certain ? shortest : 0;
+}
+
+// Of a client that asks nothing, since it failed on an earlier visit: what is still known.
+size_t Lookups::parts(uint32_t slot, Parts& into) const {
+  uint32_t record = inquiries_.record_of(slot);
+  if (record == InquiryId::kNoRecord) {
+    record = inquiries_.find(slots_[slot].address).value_or(InquiryId::kNoRecord);
+  }
   return record == InquiryId::kNoRecord ? 0 : parts_of(record, into);
 }
 

@@ -72,6 +72,10 @@ class Lookups {
   // The TXT reason of one of these; empty: not asked for, or not had.
   std::string_view reason(uint32_t slot, uint32_t list) const;
 
+  // For how many seconds what the lists say of a waiting client holds: the shortest life of their
+  // answers; 1 when some answer is missing that can change nothing, 0 when one that can.
+  uint32_t good_for(uint32_t slot) const;
+
   // A completion of one of the kDns operations (connections taken).
   void complete(const ring::Completion& completion, Tick now);
   // Once a turn, after the completions: deadlines, probes, and what is to be sent.

@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <string_view>
 #include <thread>
 
 #include <fmt/format.h>
@@ -120,6 +122,18 @@ Result<void> check_backend_rights(const config::Config& config) {
   });
 }
 
+namespace {
+
+// systemd names the folders of StateDirectory= in the environment, with colons between them.
+std::string default_store() {
+  const char* folders = std::getenv("STATE_DIRECTORY");
+  if (folders == nullptr || *folders == '\0') return "";
+  const std::string_view all(folders);
+  return fmt::format("{}/clients.mdb", all.substr(0, all.find(':')));
+}
+
+}  // namespace
+
 Result<Plan> make_plan(const config::Config& config, const std::string& config_path) {
   Plan plan;
   plan.config = config;
@@ -142,6 +156,7 @@ Result<Plan> make_plan(const config::Config& config, const std::string& config_p
   if (getrandom(plan.key.data(), sizeof(plan.key), 0) != sizeof(plan.key)) {
     return fail(ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno)));
   }
+  if (plan.config.store.file.empty()) plan.config.store.file = default_store();
   plan.teaser = smtp::teaser_line({.banner = config.greet.banner, .hostname = host_name()});
   return plan;
 }

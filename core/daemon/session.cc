@@ -4,6 +4,7 @@
 #include "core/daemon/session.h"
 
 #include "core/admission/verdict.h"
+#include "core/base/client_record.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -50,6 +51,20 @@ bool is_settled(const Verdict& verdict) {
   return verdict.decision != Decision::kPass || verdict.reason == Reason::kListsAllow;
 }
 
+// Has passed the test on an earlier visit, and need not take it now.
+bool is_spared(const Slot& session, ScreenTest test) {
+  return (session.past & bit_of(test)) != 0;
+}
+
+// Failed a test, but not on this visit.
+bool is_old_offender(const Slot& session) {
+  return has(session, kRemembered) && (has(session, kSpokeEarly) || has(session, kListsFailed));
+}
+
+LogKind reject_line(Reason reason) {
+  return reason == Reason::kListsFailed ? LogKind::kRejectListed : LogKind::kRejectReply;
+}
+
 // A verdict that ends the session here. REQUIRES: the decision is not kPass.
 void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
   switch (verdict.decision) {
@@ -62,11 +77,14 @@ void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
       break;
     case Decision::kRefuse:
       out.count(Counter::kRefused);
-      out.log(verdict.reason == Reason::kListsFailed ? LogKind::kRejectListed
-                                                     : LogKind::kRejectReply);
+      out.log(reject_line(verdict.reason));
       break;
     case Decision::kDrop:
       out.count(Counter::kDropped);
+      // No other line would tell of a test that was not made.
+      if (is_old_offender(session) && verdict.reason != Reason::kDenylisted) {
+        out.log(reject_line(verdict.reason));
+      }
       break;
     case Decision::kGone:
       out.count(Counter::kHangup);
@@ -75,15 +93,22 @@ void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
       out.just(ActionKind::kClose);
       return;
   }
+  const bool failed =
+      verdict.reason == Reason::kSpokeEarly || verdict.reason == Reason::kListsFailed;
+  if (failed && !is_old_offender(session)) out.just(ActionKind::kRemember);
   say_and_close(session, *verdict.reply, out);
 }
 
 void pass(Slot& session, ActionList& out) {
   const bool failed = has(session, kSpokeEarly) || has(session, kListsFailed);
   if (!has(session, kAllowlisted) && !failed) {
-    out.count(Counter::kPassNew);
-    out.log(LogKind::kPassNew);
+    const bool old = has(session, kRemembered);
+    out.count(old ? Counter::kPassOld : Counter::kPassNew);
+    // As in postscreen, who has passed a test again that had expired is no new client.
+    const bool said_old = old || (session.past & kPassedBefore) != 0;
+    out.log(said_old ? LogKind::kPassOld : LogKind::kPassNew);
   }
+  out.just(ActionKind::kRemember);
   session.phase = Phase::kHandoff;
   out.just(ActionKind::kRoute);
 }
@@ -99,12 +124,15 @@ void conclude(const Verdict& verdict, Slot& session, ActionList& out) {
 void wait_in_silence(const config::Config& config, Slot& session, ActionList& out) {
   session.phase = Phase::kSilentWait;
   const config::Greet& greet = config.greet;
-  const bool early = greet.early_look > milliseconds{0} && !has(session, kLookedEarly);
-  if (early) {
+  const bool looks = greet.early_look > milliseconds{0};
+  const bool spared = is_spared(session, ScreenTest::kPregreet);
+  if (looks && !has(session, kLookedEarly) && !spared) {
     out.arm(TimerHome::kEarlyLook, end_of(session.started, greet.early_look));
-  } else {
-    out.arm(TimerHome::kGreetWait, end_of(session.started, greet.wait));
+    return;
   }
+  // Who needs no early look begins this wait before clients that came earlier: on the wheel.
+  const TimerHome home = looks && spared ? TimerHome::kWheel : TimerHome::kGreetWait;
+  out.arm(home, end_of(session.started, greet.wait));
 }
 
 // The look that follows at once, by a timer: only there a look is sure of its buffer.
@@ -121,6 +149,11 @@ void wait_for_lists(const config::Config& config, Slot& session, ActionList& out
   out.arm(TimerHome::kWheel, end_of(session.started, config.dns.timeout));
 }
 
+void tell_offence(const Slot& session, ActionList& out) {
+  out.count(Counter::kKnownRefused);
+  if (has(session, kListsFailed)) out.log(LogKind::kListsRank);
+}
+
 void on_accepted(const config::Config& config, Slot& session, Tick now, ActionList& out) {
   out.count(Counter::kAccepted);
   out.log(LogKind::kConnect);
@@ -135,18 +168,22 @@ void on_accepted(const config::Config& config, Slot& session, Tick now, ActionLi
       out.log(LogKind::kDenylisted);
     }
   }
-  if (verdict.decision != Decision::kPass) return turn_away(verdict, session, out);
-  if (has(session, kAllowlisted) || config.greet.wait == milliseconds{0}) return pass(session, out);
+  if (verdict.decision != Decision::kPass) {
+    if (verdict.decision != Decision::kBusy && is_old_offender(session)) tell_offence(session, out);
+    return turn_away(verdict, session, out);
+  }
+  const bool at_once = has(session, kAllowlisted) || has(session, kRemembered);
+  if (at_once || config.greet.wait == milliseconds{0}) return pass(session, out);
   if (kernel_holds(config)) {
     look_soon(session, now, out);
   } else {
-    if (!config.greet.banner.empty()) {
+    if (!config.greet.banner.empty() && !is_spared(session, ScreenTest::kPregreet)) {
       set(session, kTeased);
       out.just(ActionKind::kTease);
     }
     wait_in_silence(config, session, out);
   }
-  if (!config.dnsl.sites.empty()) {
+  if (!config.dnsl.sites.empty() && !is_spared(session, ScreenTest::kLists)) {
     set(session, kAskingLists);
     out.just(ActionKind::kAskLists);
   }
@@ -212,7 +249,8 @@ void on_scored(const config::Config& config, Slot& session, const Event& event, 
   take_standing(config, event.standing, session, out);
   if (session.phase == Phase::kLooking) return;  // the look's answer concludes
   const Verdict verdict = judge(config, session);
-  if (!is_settled(verdict)) return;
+  const bool only_lists = is_spared(session, ScreenTest::kPregreet) && !has(session, kSpokeEarly);
+  if (!is_settled(verdict) && !only_lists) return;
   out.just(ActionKind::kDisarm);
   conclude(verdict, session, out);
 }
@@ -263,7 +301,8 @@ void on_look(const config::Config& config, Slot& session, const Event& event, Ti
 void on_replied(Slot& session, Tick now, ActionList& out) {
   // Who has spoken may still be speaking: unread bytes at close would reset the connection and
   // destroy the reply on its way, so the client gets a moment to read it.
-  if (has(session, kSpokeEarly) || has(session, kStillTalking)) {
+  const bool spoke = has(session, kSpokeEarly) && !is_old_offender(session);
+  if (spoke || has(session, kStillTalking)) {
     out.just(ActionKind::kShut);
     out.arm(TimerHome::kLinger, now + kLingerMs);
     session.phase = Phase::kLinger;
@@ -315,6 +354,10 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       break;
     case EventKind::kScored:
       on_scored(config, session, event, now, out);
+      break;
+    case EventKind::kKilled:
+      out.log(LogKind::kDisconnect);
+      out.just(ActionKind::kClose);
       break;
     case EventKind::kTaken:
     case EventKind::kRelayEnded:

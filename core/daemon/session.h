@@ -33,6 +33,7 @@ enum class EventKind : uint8_t {
   kRelayEnded,  // relay: both directions are done
   kStop,        // the gate stops: who has not been handed off is sent away
   kScored,      // what the DNS lists say is final; the client may still be waiting
+  kKilled,      // by command: closed without a word
 };
 
 struct Event {
@@ -57,7 +58,8 @@ enum class ActionKind : uint8_t {
   // Ask the DNS lists about the client. Always the last action: the answer may be there at once,
   // as a kScored event.
   kAskLists,
-  kDisarm,  // cancel the timer
+  kDisarm,    // cancel the timer
+  kRemember,  // tell the store what this visit has shown
 };
 
 struct Action {
@@ -69,7 +71,7 @@ struct Action {
   Tick deadline = 0;
 };
 
-// At most ten actions follow from one event: a client that has spoken early, to no harm, and whose
+// At most eleven actions follow from one event: a client that has spoken early, to no harm, and whose
 // lists have not all answered but said enough, is refused at the end of its wait.
 class ActionList {
  public:
@@ -90,7 +92,7 @@ class ActionList {
     LYCH_CHECK(size_ < actions_.size());
     actions_[size_++] = action;
   }
-  std::array<Action, 10> actions_{};
+  std::array<Action, 11> actions_{};
   size_t size_ = 0;
 };
 

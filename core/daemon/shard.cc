@@ -47,6 +47,11 @@ bool with_transfers(const Slot& slot) {
   return false;
 }
 
+// Held until its verdict.
+bool is_waiting(Phase phase) {
+  return phase == Phase::kSilentWait || phase == Phase::kLooking;
+}
+
 }  // namespace
 
 Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
@@ -67,8 +72,12 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       teaser_(parts.teaser),
       control_fd_(parts.control_fd),
       parts_(parts),
+      prefixes_(prefix_lengths(parts.config.store)),
+      routes_by_history_(admission::routes_by_history(parts.config)),
       look_buffers_(kLooksInFlightMax) {
-  lines_.reserve(kLinesUnwrittenMax);
+  if (parts.steward_fd >= 0) outbox_.emplace(parts.steward_fd, reactor_, counters_);
+  lines_.resize(kLinesUnwrittenMax);  // touched now, not client by client
+  lines_.clear();
   for (uint32_t i = 0; i < kLooksInFlightMax; ++i) free_looks_.push_back(static_cast<uint16_t>(i));
 }
 
@@ -86,12 +95,14 @@ uint32_t Shard::clients() const {
 std::optional<milliseconds> Shard::wait(Tick now) const {
   if (transfers_.has_outcomes()) return milliseconds{0};
   if (!lines_.empty()) return milliseconds{0};  // to write them once what is queued has gone
+  if (stopping_ && outbox_ && !outbox_->idle()) return milliseconds{0};
   std::optional<Tick> wake = timers_.next_wake();
   const auto consider = [&wake](std::optional<Tick> at) {
     if (at && (!wake || tick_reached(*wake, *at))) wake = at;
   };
   consider(acceptor_.next_wake());
   consider(log_.next_wake());
+  if (outbox_) consider(outbox_->next_wake());
   if (lookups_) consider(lookups_->next_wake(now));
   if (parts_.syn_feed != nullptr && !stopping_) consider(parts_.syn_feed->next_wake());
   // Once drain is over only the log is waited for, and that wakes the shard itself.
@@ -123,6 +134,8 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
   mover_.advance();
   acceptor_.submit(now);
+  if (outbox_) outbox_->flush(now);
+  if (parts_.book != nullptr) parts_.book->end_turn();
   // In a rush, what is queued goes to the kernel first: clients are waiting for it. A few lines
   // take less than the turn that would be made for them.
   if (lines_.size() <= kLinesAtOnce || !reactor_.has_queued() || log_.due(now)) write_lines();
@@ -144,8 +157,13 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     case Op::kControl:
       control_event_ = true;
       return;
+    case Op::kSteward:
+      steward_event_ = true;
+      return;
     case Op::kSynFeed:
       return parts_.syn_feed->woken(now);
+    case Op::kVisits:
+      return outbox_->failed(completion);
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:
@@ -187,6 +205,7 @@ void Shard::accept(const Completion& completion, Tick now) {
     if (found == admission::AccessResult::kPermit) slot.evidence |= kAllowlisted;
     if (found == admission::AccessResult::kReject) slot.evidence |= kDenylisted;
   }
+  look_back(slot);
   run(arrival->slot, {EventKind::kAccepted, {}}, now);
   if (stopping_ && slot.phase == Phase::kSilentWait) send_away(arrival->slot, now);
 }
@@ -224,6 +243,7 @@ void Shard::run(uint32_t index, const Event& event, Tick now) {
   }
   for (const Action& action : actions) perform(index, action, event, now);
   if ((slot.evidence & kAskingLists) != 0) stop_asking(index);
+  if (is_waiting(before) && !is_waiting(slot.phase)) counters_.hold_time.took(now - slot.started);
 }
 
 void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tick now) {
@@ -257,6 +277,8 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
       return lookups_->ask(slot, now);
     case ActionKind::kDisarm:
       return timers_.cancel(slot);
+    case ActionKind::kRemember:
+      return remember(slot);
   }
 }
 
@@ -301,24 +323,27 @@ void Shard::write_lines() {
 void Shard::hand_off(uint32_t index, Tick now) {
   const Slot& slot = slots_[index];
   LYCH_CHECK(slot.in_flight == 0);
-  if (mover_.needs_moving(index)) return move(index, now);
-  const auto route = admission::choose_route({.evidence = slot.evidence,
-                                              .address = slot.address,
-                                              .listener = slot.listener,
-                                              .score = slot.score},
-                                             config_);
+  const auto route = admission::choose_route(route_facts(slot), config_);
   if (!route) return run(index, {EventKind::kNoRoute, {}}, now);
+  if (mover_.needs_moving(index)) return move(index, *route, now);
   transfers_.begin(index, config_.routes[*route].pool_index, now);
 }
 
-void Shard::move(uint32_t slot, Tick now) {
-  if (mover_.begin(slot, now)) return;
-  counters_.add(Counter::kMoveFailed);
-  run(slot, {EventKind::kGaveUp, {}}, now);
+// Its route is chosen by what was known at its verdict, and goes with it.
+void Shard::move(uint32_t slot, uint32_t route, Tick now) {
+  if (!mover_.begin(slot, now)) return not_moved(slot, now);
+  slots_[slot].transfer = route;
 }
 
 void Shard::moved(uint32_t slot, const Completion& completion, Tick now) {
-  if (const auto to = mover_.moved(completion)) return hand_off(*to, now);
+  const uint32_t route = slots_[slot].transfer;
+  const auto to = mover_.moved(completion);
+  if (!to) return not_moved(slot, now);
+  transfers_.begin(*to, config_.routes[route].pool_index, now);
+}
+
+void Shard::not_moved(uint32_t slot, Tick now) {
+  slots_[slot].transfer = kNoSlot;
   counters_.add(Counter::kMoveFailed);
   run(slot, {EventKind::kGaveUp, {}}, now);
 }
@@ -332,8 +357,7 @@ void Shard::fire_timers(Tick now) {
     if (with_transfers(slots_[*index])) {
       transfers_.timer(*index, now);
     } else if (slots_[*index].phase == Phase::kMoving) {
-      counters_.add(Counter::kMoveFailed);
-      run(*index, {EventKind::kGaveUp, {}}, now);
+      not_moved(*index, now);
     } else {
       run(*index, {EventKind::kTimer, {}}, now);
     }
@@ -351,6 +375,7 @@ void Shard::stop(Tick now) {
   drain_until_ = now + to_ticks(config_.drain);
   acceptor_.stop();
   transfers_.stop();
+  if (outbox_) outbox_->hurry();
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].phase == Phase::kSilentWait) send_away(i, now);
   }
@@ -358,7 +383,11 @@ void Shard::stop(Tick now) {
 
 bool Shard::finished(Tick now) const {
   return stopping_ && (clients() == 0 || tick_reached(now, drain_until_)) && lines_.empty() &&
-         log_.idle();
+         log_.idle() && (!outbox_ || outbox_->idle());
+}
+
+bool Shard::take_steward_event() {
+  return std::exchange(steward_event_, false);
 }
 
 bool Shard::take_control_event() {

@@ -12,12 +12,16 @@
 #include <vector>
 
 #include "core/admission/access_list.h"
+#include "core/admission/routes.h"
 #include "core/daemon/acceptor.h"
 #include "core/daemon/log.h"
 #include "core/daemon/lookups.h"
 #include "core/daemon/mover.h"
+#include "core/daemon/orders.h"
+#include "core/daemon/outbox.h"
 #include "core/daemon/session.h"
 #include "core/daemon/syn_feed.h"
+#include "core/daemon/visitor_book.h"
 #include "core/daemon/written_replies.h"
 #include "handoff/transfers.h"
 #include "ring/connections.h"
@@ -41,6 +45,8 @@ struct ShardParts {
   std::span<const int> dns_sockets;  // dns.sockets of each server in turn
   SipKey dns_key{};
   SynFeed* syn_feed = nullptr;  // nullptr: none
+  VisitorBook* book = nullptr;  // nullptr: everybody is a stranger
+  int steward_fd = -1;          // the line that visits are told over; -1: nobody is told
 };
 
 class Shard {
@@ -61,6 +67,10 @@ class Shard {
   bool finished(Tick now) const;
   // The supervisor has spoken since the last call.
   bool take_control_event();
+  // The steward has said something since the last call; nobody polls for it until it was read.
+  bool take_steward_event();
+  // What the steward asks: core/daemon/shard_orders.cc.
+  Report obey(const Order& order, Tick now);
 
   uint32_t clients() const;
   const ring::Connections& connections() const { return connections_; }
@@ -79,10 +89,19 @@ class Shard {
   void run(uint32_t slot, const Event& event, Tick now);
   void perform(uint32_t slot, const Action& action, const Event& event, Tick now);
   void hand_off(uint32_t slot, Tick now);
-  void move(uint32_t slot, Tick now);
+  void move(uint32_t slot, uint32_t route, Tick now);
   void moved(uint32_t slot, const ring::Completion& completion, Tick now);
+  void not_moved(uint32_t slot, Tick now);
   void fire_timers(Tick now);
   void send_away(uint32_t slot, Tick now);
+  bool is_transfer(uint32_t slot) const;
+  bool kill(uint32_t slot, Tick now);
+  // core/daemon/shard_memory.cc
+  Seconds wall() const;
+  void look_back(Slot& slot);
+  admission::RouteFacts route_facts(const Slot& slot);
+  void remember(uint32_t slot);
+  bool needs_lists(const IpAddress& address);
   void note(uint32_t slot, const Action& action, const Event& event, Tick now);
   void note_lists(uint32_t slot, LogEvent& first);
   LogEvent& new_line(const Slot& slot, LogKind kind);
@@ -106,12 +125,16 @@ class Shard {
   ShardParts parts_;
   std::unique_ptr<Lookups> lookups_;
   WrittenReplies written_;
+  std::optional<Outbox> outbox_;
+  PrefixLengths prefixes_;
+  bool routes_by_history_;
 
   std::vector<std::array<char, kLookBytes>> look_buffers_;
   std::vector<uint16_t> free_looks_;
   smtp::ReplyId last_reply_ = smtp::ReplyId::kTooManyConnections;  // for the log of this event
   std::vector<LogEvent> lines_;  // not yet in words; at most kLinesUnwrittenMax
   bool control_event_ = false;
+  bool steward_event_ = false;
   bool stopping_ = false;
   Tick drain_until_ = 0;
 };

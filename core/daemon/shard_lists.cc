@@ -31,7 +31,10 @@ Result<void> Shard::make_lookups(Tick now) {
 void Shard::look_up(Tick now) {
   if (parts_.syn_feed != nullptr && !stopping_) {
     parts_.syn_feed->advance(
-        now, [&](const IpAddress& address) { return lookups_->prefetch(address, now); });
+        now, [&](const IpAddress& address) {
+          return needs_lists(address) ? lookups_->prefetch(address, now)
+                                      : Lookups::Prefetched::kKnown;
+        });
   }
   lookups_->advance(now, log_.time());
   while (const auto slot = lookups_->next_decided()) {

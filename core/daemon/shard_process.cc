@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "core/daemon/shard.h"
+#include "core/daemon/shard_orders.h"
 #include "dns/udp_sockets.h"
 #include "ring/uring_reactor.h"
 
@@ -62,13 +63,16 @@ Result<std::optional<SynFeed>> make_syn_feed(const ShardSeat& seat, ring::Reacto
                  to_tick(monotonic_now()));
 }
 
-void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log& log) {
+void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log& log,
+           StoreBook& book) {
   ring::ReactorStats seen;
+  reactor.poll_fd(seat.steward_fd, ring::OpTag::of(ring::Op::kSteward));
   Tick now = to_tick(monotonic_now());
   for (;;) {
     const auto completions = reactor.turn(shard.wait(now));
     now = to_tick(monotonic_now());
     log.set_time(std::chrono::system_clock::now());
+    book.keep_open(now);
     shard.handle(completions, now);
     publish(reactor.stats(), seen, seat.counters[seat.index]);
     if (shard.take_control_event()) {
@@ -80,6 +84,10 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
         shard.stop(now);
         continue;  // what it has to say leaves with the next turn, however short `drain` is
       }
+    }
+    if (shard.take_steward_event()) {
+      take_order(seat.steward_fd, shard, now);
+      reactor.poll_fd(seat.steward_fd, ring::OpTag::of(ring::Op::kSteward));
     }
     if (shard.finished(now)) return;
   }
@@ -109,6 +117,10 @@ void run_shard(const ShardSeat& seat) {
   Log log(seat.sink, **reactor, counters, getpid());
   auto syn_feed = make_syn_feed(seat, **reactor);
   if (!syn_feed) give_up(seat, syn_feed.error());
+  const config::Store& store = seat.plan.config.store;
+  const bool remembers = !store.file.empty();
+  StoreBook book(store_options(store));
+  book.keep_open(to_tick(monotonic_now()));
   Shard shard(ShardParts{.config = seat.plan.config,
                          .access = seat.plan.access ? &*seat.plan.access : nullptr,
                          .counters = seat.counters,
@@ -123,12 +135,14 @@ void run_shard(const ShardSeat& seat) {
                          .shared_lists = &seat.lists,
                          .dns_sockets = *sockets,
                          .dns_key = dns_key,
-                         .syn_feed = *syn_feed ? &**syn_feed : nullptr},
+                         .syn_feed = *syn_feed ? &**syn_feed : nullptr,
+                         .book = remembers ? &book : nullptr,
+                         .steward_fd = remembers ? seat.steward_fd : -1},
               *slots, to_tick(monotonic_now()));
   if (auto started = shard.start(to_tick(monotonic_now())); !started)
     give_up(seat, started.error());
   if (send(seat.control_fd, &kShardReady, 1, MSG_NOSIGNAL) != 1) _exit(EXIT_FAILURE);
-  serve(seat, shard, **reactor, log);
+  serve(seat, shard, **reactor, log, book);
   // Whoever is still relayed when drain is over goes with the process; the kernel frees the rest.
   _exit(EXIT_SUCCESS);
 }

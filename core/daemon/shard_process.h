@@ -26,6 +26,7 @@ struct ShardSeat {
   std::vector<int> listeners;
   SynFeedDoor syn_feed;
   int control_fd = -1;
+  int steward_fd = -1;  // our end of the line to the steward
 };
 
 // Runs to the end of the process. Exit codes are sysexits; 0 after an ordered stop.

@@ -1,169 +1,251 @@
-// Serves one control client after another, each for a second at the most.
+// One loop over everything that may have something: shards' lines, the control socket and its
+// clients, the supervisor.
 
 #include "core/daemon/steward.h"
 
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
-#include <filesystem>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "core/base/limits.h"
+#include "core/daemon/control_answers.h"
+#include "core/daemon/control_request.h"
+#include "core/daemon/control_server.h"
+#include "core/daemon/control_sessions.h"
+#include "core/daemon/control_socket.h"
 #include "core/daemon/listeners.h"
-#include "core/daemon/lists_report.h"
-#include "core/daemon/status.h"
+#include "core/daemon/metrics.h"
+#include "core/daemon/pools_report.h"
+#include "core/daemon/registrar.h"
+#include "core/daemon/registrar_book.h"
+#include "core/daemon/steward_line.h"
 
 namespace lychgate::daemon {
 namespace {
 
-constexpr char kRuntimeFolder[] = "/run/lychgate";
-constexpr milliseconds kClientTime{1000};        // for a whole request
-constexpr timeval kClientPatience{1, 0};         // for each wait of the answer
-constexpr size_t kAnswerMax = size_t{16} << 20;  // far above 64 shards' worth of status
+// Messages of one shard read in a turn; the others and the clients have their turn, too.
+constexpr int kMessagesPerTurn = 64;
+// A metrics address that is taken is tried again.
+constexpr Tick kMetricsRetryMs = 5000;
 
-void limit_waits(int fd) {
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &kClientPatience, sizeof(kClientPatience));
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &kClientPatience, sizeof(kClientPatience));
+Tick now_tick() {
+  return to_tick(monotonic_now());
 }
 
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(sent));
+Seconds now_seconds() {
+  return static_cast<Seconds>(std::chrono::duration_cast<std::chrono::seconds>(
+                                  std::chrono::system_clock::now().time_since_epoch())
+                                  .count());
+}
+
+class Steward {
+ public:
+  explicit Steward(const StewardSeat& seat)
+      : seat_(seat),
+        registrar_(seat.config, seat.sink, now_tick()),
+        book_(seat.config, registrar_),
+        server_(seat.listen_fd, geteuid()),
+        jobs_(seat.shard_lines),
+        metrics_at_(now_tick()) {}
+
+  [[noreturn]] void run();
+
+ private:
+  int wait_ms(Tick now) const;
+  [[noreturn]] void end();
+  bool read_line(int fd, Tick now);
+  void serve(const ControlAsk& ask, Tick now);
+  void search(const ControlAsk& ask, ControlRequest request, Tick now);
+  void stop(const ControlAsk& ask, Tick now);
+  void finish(const SessionsFound& found, Tick now);
+  void serve_metrics(Tick now);
+  ControlParts parts();
+
+  const StewardSeat& seat_;
+  Registrar registrar_;
+  RegistrarBook book_;
+  ControlServer server_;
+  SessionJobs jobs_;
+  StoreBoard store_board_;
+  std::unique_ptr<MetricsServer> metrics_;
+  std::optional<Tick> metrics_at_;  // when to open it; none: it is open, or not wanted
+  bool metrics_failed_ = false;     // and the log knows
+};
+
+void Steward::run() {
+  std::vector<pollfd> polls;
+  for (;;) {
+    polls.assign({{seat_.control_fd, POLLIN, 0}});
+    for (const int line : seat_.shard_lines) polls.push_back({line, POLLIN, 0});
+    const size_t clients_at = polls.size();
+    server_.add_polls(polls);
+    if (poll(polls.data(), polls.size(), wait_ms(now_tick())) < 0) {
+      if (errno != EINTR) _exit(EXIT_FAILURE);
+      continue;
+    }
+    if (polls[0].revents != 0) end();
+    const Tick now = now_tick();
+    for (size_t i = 0; i < seat_.shard_lines.size(); ++i) {
+      if (polls[i + 1].revents != 0) read_line(seat_.shard_lines[i], now);
+    }
+    const auto asks = server_.turn(std::span(polls).subspan(clients_at), now);
+    for (const ControlAsk& ask : asks) serve(ask, now);
+    for (const SessionsFound& found : jobs_.turn(now)) finish(found, now);
+    book_.turn(now, now_seconds());
+    store_board_.set(book_.stats());
+    serve_metrics(now);
+  }
+}
+
+// Of an ordered end the shards have gone before us, and what they said last is in their lines.
+void Steward::end() {
+  for (const int line : seat_.shard_lines) {
+    while (read_line(line, now_tick())) {
+    }
+  }
+  book_.close();
+  _exit(EXIT_SUCCESS);
+}
+
+int Steward::wait_ms(Tick now) const {
+  int wait = -1;
+  for (const std::optional<Tick>& at :
+       {server_.next_wake(), jobs_.next_wake(), book_.next_wake(), metrics_at_}) {
+    if (!at) continue;
+    const int ms = tick_reached(now, *at) ? 0 : static_cast<int>(*at - now);
+    if (wait < 0 || ms < wait) wait = ms;
+  }
+  return wait;
+}
+
+// True when there may be more.
+bool Steward::read_line(int fd, Tick now) {
+  uint8_t bytes[kLineMessageMax];
+  for (int i = 0; i < kMessagesPerTurn; ++i) {
+    const ssize_t got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+    if (got <= 0) return false;
+    const std::span<const uint8_t> message(bytes, static_cast<size_t>(got));
+    switch (static_cast<LineMessage>(message[0])) {
+      case LineMessage::kVisits:
+        book_.take_visits(message);
+        break;
+      case LineMessage::kReport:
+        jobs_.take_report(message, now);
+        break;
+      case LineMessage::kOrder:
+        break;
+    }
   }
   return true;
 }
 
-std::string answer(std::string_view request, const StewardSeat& seat) {
-  const StatusParts status{.shards = seat.counters,
-                           .config = seat.config,
-                           .deferred_acks = deferred_acks() - seat.deferred_before};
-  if (request == "status") return status_text(status);
-  if (request == "status json") return status_json(status);
-  const ListsReportParts lists{
-      .lists = seat.lists, .shared = seat.shared_lists, .counters = seat.counters};
-  if (request == "lists") return lists_text(lists);
-  if (request == "lists json") return lists_json(lists);
-  return "error: unknown request; expected \"status\" or \"lists\", or one of them and \"json\"\n";
+ControlParts Steward::parts() {
+  return {.config = seat_.config,
+          .counters = seat_.counters,
+          .lists = seat_.lists,
+          .shared_lists = seat_.shared_lists,
+          .deferred_acks = deferred_acks() - seat_.deferred_before,
+          .book = book_,
+          .now = now_seconds()};
 }
 
-// Waits for input until the deadline; false then, and when the supervisor wants us to end.
-bool input_before(Instant deadline, int fd, const StewardSeat& seat) {
-  const auto left = std::chrono::duration_cast<milliseconds>(deadline - monotonic_now());
-  if (left <= milliseconds{0}) return false;
-  pollfd waits[2] = {{fd, POLLIN, 0}, {seat.control_fd, POLLIN, 0}};
-  return poll(waits, 2, static_cast<int>(left.count())) > 0 && waits[1].revents == 0;
+void Steward::serve(const ControlAsk& ask, Tick now) {
+  const auto request = parse_control_request(ask.line);
+  if (!request) {
+    return server_.answer(ask.client, error_answer({ExitCode::kUsage, request.error()}, false),
+                          now);
+  }
+  if (request->changes() && !ask.may_change) {
+    const ControlError error{ExitCode::kNoPermission,
+                             "only root and the gate's own user may change something"};
+    return server_.answer(ask.client, error_answer(error, request->json), now);
+  }
+  if (request->verb == ControlVerb::kStop) return stop(ask, now);
+  if (request->verb == ControlVerb::kSessions) return search(ask, *request, now);
+  std::string answer = answer_request(*request, parts());
+  const bool ends_relays =
+      request->use == BackendUse::kDown && code_of_answer(answer) == ExitCode::kOk;
+  if (!ends_relays) return server_.answer(ask.client, std::move(answer), now);
+  const auto choice = choose_backends(seat_.config, *request);
+  ControlRequest relays = *request;
+  relays.kill = true;
+  relays.filter.phases = 1U << static_cast<unsigned>(Phase::kRelay);
+  relays.filter.pool = static_cast<uint8_t>(choice->pool);
+  if (choice->backend) relays.filter.backend = static_cast<uint8_t>(*choice->backend);
+  search(ask, std::move(relays), now);
 }
 
-void serve_client(int fd, const StewardSeat& seat) {
-  limit_waits(fd);
-  const Instant deadline = monotonic_now() + kClientTime;
-  char request[kControlRequestMax];
-  size_t size = 0;
-  while (size < sizeof(request)) {
-    if (!input_before(deadline, fd, seat)) return;
-    const ssize_t got = recv(fd, request + size, sizeof(request) - size, 0);
-    if (got <= 0) return;
-    size += static_cast<size_t>(got);
-    const std::string_view text(request, size);
-    const size_t end = text.find('\n');
-    if (end == std::string_view::npos) continue;
-    send_all(fd, answer(text.substr(0, end), seat));
+void Steward::search(const ControlAsk& ask, ControlRequest request, Tick now) {
+  const bool no_such_shard = request.shard && *request.shard >= seat_.shard_lines.size();
+  ControlError error{ExitCode::kUsage, fmt::format("there are only {} shards, counted from 0",
+                                                   seat_.shard_lines.size())};
+  if (!no_such_shard) {
+    if (jobs_.begin(ask.client, request, now)) return;
+    error = {ExitCode::kUnavailable,
+             fmt::format("{} others are asking for sessions; try again", kSessionJobsMax)};
+  }
+  server_.answer(ask.client, error_answer(error, request.json), now);
+}
+
+void Steward::finish(const SessionsFound& found, Tick now) {
+  const ControlRequest& request = found.request;
+  const SessionNames names{seat_.config};
+  if (request.verb == ControlVerb::kSessions) {
+    return server_.answer(found.client,
+                          request.json ? sessions_json(found, names) : sessions_text(found, names),
+                          now);
+  }
+  if (request.json) {
+    return server_.answer(found.client, pools_json(seat_.config, seat_.counters), now);
+  }
+  const auto choice = choose_backends(seat_.config, request);
+  server_.answer(found.client,
+                 fmt::format("{}\n{} relays were ended\n",
+                             change_text(seat_.config, *choice, BackendUse::kDown), found.killed),
+                 now);
+}
+
+void Steward::stop(const ControlAsk& ask, Tick now) {
+  send(seat_.control_fd, &kStewardStop, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  server_.answer(ask.client, "stopping\n", now);
+}
+
+void Steward::serve_metrics(Tick now) {
+  if (!metrics_at_ || !tick_reached(now, *metrics_at_)) return;
+  metrics_at_.reset();
+  if (!seat_.config.metrics.address) return;
+  auto opened = MetricsServer::open({.config = seat_.config,
+                                     .shards = seat_.counters,
+                                     .lists = seat_.lists,
+                                     .shared_lists = seat_.shared_lists,
+                                     .store = store_board_,
+                                     .config_read_at = seat_.config_read_at},
+                                    *seat_.config.metrics.address);
+  if (opened) {
+    metrics_ = std::move(*opened);
+    if (metrics_failed_) log_now(seat_.sink, "metrics are served again");
     return;
   }
-  send_all(fd, "error: request too long\n");
-}
-
-Result<int> connect_to(const std::string& path) {
-  const auto address = SocketAddress::unix_path(path);
-  if (!address) {
-    return fail(ExitCode::kUsage,
-                fmt::format("control socket path \"{}\" is empty or over 107 bytes", path));
-  }
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || connect(fd, &address->any, address->length) != 0) {
-    const int error = errno;
-    if (fd >= 0) close(fd);
-    return fail(
-        ExitCode::kUnavailable,
-        fmt::format("cannot reach the gate at {}: {}; is it running?", path, errno_text(error)));
-  }
-  return fd;
+  if (!metrics_failed_) log_now(seat_.sink, "warning: " + opened.error().text);
+  metrics_failed_ = true;
+  metrics_at_ = now + kMetricsRetryMs;
 }
 
 }  // namespace
 
-Result<int> open_control_socket(const std::string& path) {
-  const auto address = SocketAddress::unix_path(path);
-  if (!address) {
-    return fail(
-        ExitCode::kConfig,
-        fmt::format("control.socket \"{}\" is longer than the 107 bytes of a unix path", path));
-  }
-  if (const auto live = connect_to(path)) {
-    close(*live);
-    return fail(ExitCode::kUnavailable,
-                fmt::format("another gate answers at control.socket {}; stop it or give this one "
-                            "another path",
-                            path));
-  }
-  struct stat status {};
-  if (lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) unlink(path.c_str());
-  // The default's own folder is made where no package or unit has (RuntimeDirectory); a folder that
-  // an operator names must be there.
-  if (std::filesystem::path(path).parent_path() == kRuntimeFolder) mkdir(kRuntimeFolder, 0755);
-  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || bind(fd, &address->any, address->length) != 0 || chmod(path.c_str(), 0660) != 0 ||
-      listen(fd, static_cast<int>(kControlClientsMax)) != 0) {
-    const int error = errno;
-    if (fd >= 0) close(fd);
-    return fail(error == EACCES ? ExitCode::kNoPermission : ExitCode::kCantCreate,
-                fmt::format("cannot make control.socket {}: {}; name a folder that exists and may "
-                            "be written, or \"\" for none",
-                            path, errno_text(error)));
-  }
-  return fd;
-}
-
 void run_steward(const StewardSeat& seat) {
   prctl(PR_SET_NAME, "lychgate/steward");
-  for (;;) {
-    pollfd waits[2] = {{seat.listen_fd, POLLIN, 0}, {seat.control_fd, POLLIN, 0}};
-    if (poll(waits, 2, -1) < 0 && errno != EINTR) _exit(EXIT_FAILURE);
-    if (waits[1].revents != 0) _exit(EXIT_SUCCESS);
-    if ((waits[0].revents & POLLIN) == 0) continue;
-    const int client = accept4(seat.listen_fd, nullptr, nullptr, SOCK_CLOEXEC);
-    if (client < 0) continue;
-    serve_client(client, seat);
-    close(client);
-  }
-}
-
-Result<std::string> ask_steward(const std::string& path, std::string_view request) {
-  const auto fd = connect_to(path);
-  if (!fd) return tl::unexpected(fd.error());
-  limit_waits(*fd);
-  std::string out;
-  if (send_all(*fd, fmt::format("{}\n", request))) {
-    char chunk[4096];
-    ssize_t got = 0;
-    while (out.size() < kAnswerMax && (got = recv(*fd, chunk, sizeof(chunk), 0)) > 0) {
-      out.append(chunk, static_cast<size_t>(got));
-    }
-  }
-  close(*fd);
-  if (out.empty()) {
-    return fail(ExitCode::kUnavailable, fmt::format("the gate at {} gave no answer", path));
-  }
-  return out;
+  Steward(seat).run();
 }
 
 }  // namespace lychgate::daemon

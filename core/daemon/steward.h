@@ -1,34 +1,36 @@
-// The steward: the process that may block. Here it answers status requests on a unix socket; it
-// never touches a client connection, and the gate goes on when it dies.
+// The steward: the process that may block. It answers the control socket, writes what the shards
+// have learned of clients, and serves metrics; it never touches a client connection, and the gate
+// goes on when it dies.
 
 #pragma once
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/base/counters.h"
 #include "core/config/config.h"
 #include "core/config/lists.h"
+#include "core/daemon/log.h"
 
 namespace lychgate::daemon {
 
-// Binds the control socket (mode 0660). A stale path is replaced, a live one is an error.
-Result<int> open_control_socket(const std::string& path);
+// The byte on the control socket that asks the supervisor to stop the gate.
+inline constexpr char kStewardStop = 'T';
 
 struct StewardSeat {
   const config::Config& config;
-  std::span<const ShardCounters> counters;
+  const LogSink& sink;
+  std::span<ShardCounters> counters;
   std::span<const config::List> lists;
   const SharedLists& shared_lists;
   uint64_t deferred_before = 0;  // deferred_acks() when the gate started
-  int listen_fd = -1;
-  int control_fd = -1;  // end of file: the supervisor is gone or wants us to end
+  int64_t config_read_at = 0;    // seconds since 1970
+  int listen_fd = -1;            // control socket; -1: none
+  std::vector<int> shard_lines;  // the steward's end of each shard's line
+  int control_fd = -1;           // end of file: the supervisor is gone or wants us to end
 };
-// One request a connection: a line "status" or "lists", with " json" behind it or not, answered and
-// closed.
+// Runs to the end of the process.
 [[noreturn]] void run_steward(const StewardSeat& seat);
-
-// The other side: sends a request and returns the whole answer.
-Result<std::string> ask_steward(const std::string& path, std::string_view request);
 
 }  // namespace lychgate::daemon

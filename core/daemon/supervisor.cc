@@ -11,18 +11,23 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "core/config/values.h"
+#include "core/daemon/control_socket.h"
 #include "core/daemon/listeners.h"
 #include "core/daemon/plan.h"
 #include "core/daemon/privileges.h"
 #include "core/daemon/shard_process.h"
 #include "core/daemon/steward.h"
+#include "core/daemon/steward_line.h"
 #include "core/daemon/syn_feed.h"
+#include "core/daemon/visitor_book.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -32,6 +37,8 @@ constexpr Tick kShortLifeMs = 1000;
 constexpr Tick kRestartPauseMs = 1000;
 // Beyond `drain`: what a stopping shard needs to notice that its time is over.
 constexpr Tick kStopGraceMs = 2000;
+// What a stopping steward needs to write what it has been told; a slow disk may need as long.
+constexpr Tick kStewardGraceMs = 5000;
 
 struct Child {
   pid_t pid = -1;
@@ -70,6 +77,7 @@ struct Doors {
   int signal_fd = -1;
   int notify_fd = -1;
   std::vector<SynFeedDoor> syn_feeds;  // of each shard; empty: none
+  std::vector<StewardLine> lines = {};  // of each shard
 };
 
 // The kernel side of SYN feeds, where they are of use and allowed; one for each shard, or none.
@@ -94,6 +102,7 @@ class Supervisor {
         signal_fd_(doors.signal_fd),
         notify_fd_(doors.notify_fd),
         syn_feeds_(doors.syn_feeds),
+        lines_(doors.lines),
         shards_(plan_.config.shards) {}
 
   Result<void> run();
@@ -112,6 +121,7 @@ class Supervisor {
   void restart_due();
   int wait_ms() const;
   void begin_stop();
+  void end_steward();
   void stop_all();
   bool all_gone() const;
 
@@ -123,9 +133,11 @@ class Supervisor {
   int signal_fd_;
   int notify_fd_;
   std::vector<SynFeedDoor> syn_feeds_;
+  std::vector<StewardLine> lines_;
   std::vector<Child> shards_;
   Child steward_;
   uint64_t deferred_before_ = deferred_acks();
+  int64_t config_read_at_ = std::time(nullptr);
   bool started_ = false;
   bool stopping_ = false;
   bool stop_now_ = false;
@@ -188,24 +200,32 @@ void Supervisor::start_shard(uint32_t index) {
                         .index = index,
                         .listeners = listeners_.by_shard[index],
                         .syn_feed = syn_feeds_.empty() ? SynFeedDoor{} : syn_feeds_[index],
-                        .control_fd = control});
+                        .control_fd = control,
+                        .steward_fd = lines_[index].shard_end});
   }
 }
 
 void Supervisor::start_steward() {
-  if (steward_fd_ < 0) return;
+  const bool wanted = steward_fd_ >= 0 || !plan_.config.store.file.empty() ||
+                      plan_.config.metrics.address.has_value();
+  if (!wanted) return;
   int control = -1;
   if (fork_child(steward_, control) == 0) {
     // A listener kept here would hold the port after everybody else is gone.
     for (const auto& listeners : listeners_.by_shard) {
       for (const int fd : listeners) close(fd);
     }
+    std::vector<int> shard_lines;
+    for (const StewardLine& line : lines_) shard_lines.push_back(line.steward_end);
     run_steward({.config = plan_.config,
+                 .sink = sink_,
                  .counters = counters_.shards(),
                  .lists = plan_.lists.lists,
                  .shared_lists = counters_.lists(),
                  .deferred_before = deferred_before_,
+                 .config_read_at = config_read_at_,
                  .listen_fd = steward_fd_,
+                 .shard_lines = shard_lines,
                  .control_fd = control});
   }
 }
@@ -232,6 +252,8 @@ void Supervisor::wait_for_news() {
     const int fd = child.ready ? -1 : child.control_fd;
     waits.push_back({fd, POLLIN, 0});
   }
+  // The steward's one word is that the gate is to stop.
+  waits.push_back({steward_.pid > 0 ? steward_.control_fd : -1, POLLIN, 0});
   if (poll(waits.data(), waits.size(), wait_ms()) <= 0) return;
   for (size_t i = 0; i < shards_.size(); ++i) {
     if ((waits[i + 1].revents & POLLIN) == 0) continue;
@@ -240,6 +262,10 @@ void Supervisor::wait_for_news() {
       shards_[i].ready = byte == kShardReady;
     }
   }
+  char word = 0;
+  const bool spoken = (waits.back().revents & POLLIN) != 0 &&
+                      recv(steward_.control_fd, &word, 1, MSG_DONTWAIT) == 1;
+  if (spoken && word == kStewardStop) begin_stop();
   signalfd_siginfo signal{};
   while (read(signal_fd_, &signal, sizeof(signal)) == sizeof(signal)) {
     if (signal.ssi_signo == SIGTERM || signal.ssi_signo == SIGINT) {
@@ -267,7 +293,7 @@ void Supervisor::reap() {
 }
 
 void Supervisor::child_died(Child& child, const std::string& name, int status) {
-  close(child.control_fd);
+  if (child.control_fd >= 0) close(child.control_fd);
   child.control_fd = -1;
   child.pid = -1;
   if (stopping_) return;
@@ -329,11 +355,20 @@ bool Supervisor::all_gone() const {
   return true;
 }
 
+// It still writes what the shards have told it.
+void Supervisor::end_steward() {
+  if (steward_.pid <= 0) return;
+  close(std::exchange(steward_.control_fd, -1));
+  stop_until_ = now_tick() + kStewardGraceMs;
+  while (steward_.pid > 0 && !stop_now_ && !tick_reached(now_tick(), stop_until_)) wait_for_news();
+}
+
 void Supervisor::stop_all() {
   while (!all_gone() && !stop_now_ && !tick_reached(now_tick(), stop_until_)) wait_for_news();
   for (const Child& child : shards_) {
     if (child.pid > 0) kill(child.pid, SIGKILL);
   }
+  end_steward();
   if (steward_.pid > 0) kill(steward_.pid, SIGKILL);
   while (waitpid(-1, nullptr, 0) > 0) {
   }
@@ -416,6 +451,15 @@ Result<void> run_gate(const config::Config& config, const std::string& config_pa
     if (doors.steward_fd >= 0) unlink(plan->config.control.socket.c_str());
     return reachable;
   }
+  // By the user that will write it; what is wrong is said, and tried again, by the steward.
+  if (const config::Store& store = plan->config.store; !store.file.empty()) {
+    const auto prepared = store::prepare(store_options(store));
+    const bool told = prepared && !prepared->warning.empty();
+    if (told) listeners->warnings.push_back("warning: " + prepared->warning);
+  }
+  auto lines = make_steward_lines(plan->config.shards);
+  if (!lines) return tl::unexpected(lines.error());
+  doors.lines = std::move(*lines);
   doors.signal_fd = block_signals();
   Supervisor supervisor(std::move(*plan), std::move(*sink), std::move(*listeners),
                         std::move(*counters), doors);

@@ -184,7 +184,7 @@ std::string why_text(const WhyParts& parts) {
   out += fmt::format("\nscore        {} ({})\n", parts.score, limits_text(parts.config.dnsl));
   out += fmt::format("verdict      {}\n", verdict_words(parts, verdict));
   if (!reply.empty()) out += fmt::format("reply        {}\n", reply);
-  return out;
+  return out + parts.remembered;
 }
 
 std::string why_json(const WhyParts& parts) {
@@ -205,11 +205,13 @@ std::string why_json(const WhyParts& parts) {
   const std::string reply = reply_of(parts, verdict);
   return fmt::format(
       "{{\"address\":\"{}\",\"access\":{},\"lists\":[{}],\"score\":{},\"threshold\":{},"
-      "\"allow_threshold\":{},\"decision\":\"{}\",\"verdict\":{},\"reply\":{}}}\n",
+      "\"allow_threshold\":{},\"decision\":\"{}\",\"verdict\":{},\"reply\":{},"
+      "\"remembered\":{}}}\n",
       parts.address.text(), parts.access ? toml_quoted(access_word(parts.access)) : "null", lists,
       parts.score, parts.config.dnsl.threshold, parts.config.dnsl.allow_threshold,
       decision_word(verdict), toml_quoted(verdict_words(parts, verdict)),
-      reply.empty() ? "null" : toml_quoted(reply));
+      reply.empty() ? "null" : toml_quoted(reply),
+      parts.remembered.empty() ? "null" : parts.remembered);
 }
 
 }  // namespace lychgate::daemon

@@ -37,11 +37,13 @@ struct WhyParts {
   // The list whose name the reply gives, and its reason; nullptr: none counts against the client.
   const config::List* named = nullptr;
   std::string_view reason;
+  // What the gate remembers (core/daemon/record_report.h), as rows or as JSON; empty: not asked.
+  std::string remembered = {};
 };
 
 std::string why_text(const WhyParts& parts);
 // One object: address, access (null: no list), lists, score, threshold, allow_threshold, decision
-// ("pass", "refuse" or "drop"), verdict in words, reply (null: none).
+// ("pass", "refuse" or "drop"), verdict in words, reply (null: none), remembered (null: not asked).
 std::string why_json(const WhyParts& parts);
 
 }  // namespace lychgate::daemon

@@ -8,8 +8,6 @@
 
 #include <fmt/format.h>
 
-#include "tests/sim/route_book.h"
-
 namespace lychgate::sim {
 
 using ring::Op;
@@ -207,6 +205,11 @@ void Client::accepted() {
   const uint32_t of_address = ++crowd_.of_address[script_.from.address.text()];
   first_of_address_ = ++crowd_.ever[script_.from.address.text()] == 1;
   ++crowd_.clients;
+  if (crowd_.memory != nullptr && !allowlisted()) {
+    known_ = !rejected() && crowd_.memory->is_known(script_.from.address);
+    offender_ = crowd_.memory->is_offender(script_.from.address);
+  }
+  if (crowd_.memory != nullptr) record_ = crowd_.memory->record_of(script_.from.address);
   const config::Limits& limits = scenario_.config.limits;
   const auto over = [](uint64_t count, uint32_t limit) { return limit > 0 && count > limit; };
   if (over(of_address, limits.per_address)) {
@@ -217,7 +220,22 @@ void Client::accepted() {
   }
 }
 
+// What may have been remembered of it when it came, or any time since.
+bool Client::may_be_known() const {
+  return crowd_.memory != nullptr &&
+         crowd_.memory->may_be_known(script_.from.address, *accepted_at_);
+}
+bool Client::may_be_spared(ScreenTest test) const {
+  return crowd_.memory != nullptr &&
+         crowd_.memory->may_be_spared(script_.from.address, test, *accepted_at_);
+}
+bool Client::may_have_failed(ScreenTest test) const {
+  return crowd_.memory != nullptr &&
+         crowd_.memory->may_have_failed(script_.from.address, test, *accepted_at_);
+}
+
 void Client::looked(int result) {
+  if (known_ || offender_) fault("tested although it is known");
   if (result > 0) {
     found_talking_ = true;
   } else if (result == -EAGAIN) {
@@ -246,6 +264,8 @@ void Client::hand_off_begins() {
   if (allowlisted()) return;
   if (rejected()) fault("handed off although the access list rejects it");
   if (config.greet.wait == milliseconds(0)) return;
+  if (offender_) fault("let on although its failure is remembered");
+  if (may_be_known()) return;
   check_looks();
   // The kernel's wait is over when its clients come.
   const auto wait = kernel_holds() ? 0 : static_cast<Time>(config.greet.wait.count());
@@ -254,6 +274,7 @@ void Client::hand_off_begins() {
   // The verdict may be older than this: a backend was waited for.
   if (!kernel_holds() && (let_off_ || may_be_let_off())) return;
   check_score_when_handed_off();
+  if (may_be_spared(ScreenTest::kPregreet)) return;
   const bool early = first_byte_at_ && *first_byte_at_ < served;
   if (early && config.greet.pregreet != config::Action::kIgnore) {
     fault("handed off although it spoke early");
@@ -267,16 +288,30 @@ void Client::hand_off_begins() {
 // affair.
 std::optional<int> Client::routed_by() const {
   if (!asks_lists()) return 0;
+  if (may_be_spared(ScreenTest::kLists)) return std::nullopt;  // as it was on another visit
   const bool exact = scenario_.answers_all && (!kernel_holds() || script_.arrives > kAllProven);
   if (!exact) return std::nullopt;
   return crowd_.lists->whole_score(script_.from.address);
 }
 
+RoutedClient Client::as_routed() const {
+  RoutedClient out{.address = script_.from.address,
+                   .listener = script_.listener,
+                   .allowlisted = allowlisted(),
+                   .score = routed_by()};
+  if (known_ || allowlisted() || !may_be_known()) out.known = known_;
+  if (crowd_.memory == nullptr) return out;
+  const ClientRecord now = crowd_.memory->record_of(script_.from.address);
+  const Seconds second = second_at(stage_.agenda.now());
+  out.passes_min = record_.passes;
+  out.passes_max = now.passes;
+  if (record_.first_seen != 0) out.seen_for_min = second_at(*accepted_at_) - record_.first_seen;
+  if (now.first_seen != 0) out.seen_for_max = second - now.first_seen;
+  return out;
+}
+
 void Client::offered_to(const config::Pool& pool) {
-  const auto allowed = pools_for(scenario_.config, {.address = script_.from.address,
-                                                    .listener = script_.listener,
-                                                    .allowlisted = allowlisted(),
-                                                    .score = routed_by()});
+  const auto allowed = pools_for(scenario_.config, as_routed());
   const auto index = static_cast<uint32_t>(&pool - scenario_.config.pools.data());
   if (!allowed.contains(index)) fault(fmt::format("offered to {}", pool.name));
 }
@@ -302,8 +337,16 @@ bool Client::came_when_due() const {
   return *accepted_at_ <= script_.arrives + scenario_.kernel_wait + 500;
 }
 
-// Nothing can have pushed out what the lists said in the meantime.
+// The lists were asked at its SYN, and nothing can have pushed out what they said in the meantime.
 bool Client::remembered() const {
+  const Memory* memory = crowd_.memory;
+  const IpAddress& address = script_.from.address;
+  const bool spared = memory != nullptr &&
+                      (memory->may_be_spared(address, ScreenTest::kLists, script_.arrives) ||
+                       memory->may_be_known(address, script_.arrives) ||
+                       memory->may_have_failed(address, ScreenTest::kLists, script_.arrives) ||
+                       memory->may_have_failed(address, ScreenTest::kPregreet, script_.arrives));
+  if (spared) return false;
   return syn_told_ && scenario_.syn.forged == 0 && scenario_.config.dns.cache == 65536 &&
          came_when_due();
 }
@@ -311,7 +354,7 @@ bool Client::remembered() const {
 // It waited in the kernel for longer than its questions take, with lists that had been proven.
 bool Client::should_find_answers() const {
   return remembered() && scenario_.answers_all && script_.arrives > kAllProven &&
-         *accepted_at_ >= script_.arrives + kAnswered && crowd_.lists->all_up() &&
+         *accepted_at_ >= script_.arrives + kAnswered && crowd_.lists->all_up(script_.arrives) &&
          crowd_.syns.at(script_.from.address.text()) == 1;
 }
 
@@ -320,7 +363,8 @@ bool Client::should_find_answers() const {
 void Client::check_let_off() {
   if (let_off_) return;
   let_off_ = true;
-  if (!may_be_let_off()) fault("handed off before it served the wait");
+  if (!may_be_let_off() && !may_be_spared(ScreenTest::kPregreet))
+    fault("handed off before it served the wait");
 }
 
 bool Client::may_be_let_off() const {
@@ -332,6 +376,7 @@ bool Client::may_be_let_off() const {
 void Client::check_score_when_handed_off() {
   const config::Dnsl& dnsl = scenario_.config.dnsl;
   if (!asks_lists() || dnsl.action == config::Action::kIgnore) return;
+  if (may_be_spared(ScreenTest::kLists)) return;
   const auto timeout = static_cast<Time>(scenario_.config.dns.timeout.count());
   const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());
   const Time wait = kernel_holds() ? timeout : gate;
@@ -366,6 +411,7 @@ void Client::check_listed_reply(std::string_view line) {
   const ListBook& lists = *crowd_.lists;
   const auto bounds = lists.bounds(script_.from.address, good_since());
   if (!asks_lists()) fault("refused by lists that it was not measured with");
+  if (may_have_failed(ScreenTest::kLists)) return;
   if (bounds.greatest < dnsl.threshold) {
     fault(fmt::format("refused by lists with a score of {} at most", bounds.greatest));
   }
@@ -392,7 +438,8 @@ void Client::check_listed_reply(std::string_view line) {
 
 void Client::written(Op op, std::span<const char> bytes) {
   if (op == Op::kTeaser) {
-    if (kernel_holds() || allowlisted() || reply_ || relayed_) fault("teased at the wrong time");
+    if (kernel_holds() || allowlisted() || known_ || offender_ || reply_ || relayed_)
+      fault("teased at the wrong time");
   } else if (op == Op::kReply) {
     if (reply_) fault("two replies");
     reply_line_.assign(bytes.begin(), bytes.end());
@@ -401,7 +448,8 @@ void Client::written(Op op, std::span<const char> bytes) {
     const bool listed = reply_ == ReplyId::kRefuseListed || reply_ == ReplyId::kDropListed;
     if (listed) check_listed_reply(reply_line_);
     const bool early = reply_ == ReplyId::kRefuseProtocol || reply_ == ReplyId::kDropProtocol;
-    if (early && !found_talking_) fault("refused for speaking early, and was not seen to speak");
+    if (early && !found_talking_ && !may_have_failed(ScreenTest::kPregreet))
+      fault("refused for speaking early, and was not seen to speak");
   } else if (op == Op::kRelaySend) {
     relayed_ = true;
   } else {

@@ -11,6 +11,8 @@
 
 #include "core/smtp/replies.h"
 #include "tests/sim/actor.h"
+#include "tests/sim/memory.h"
+#include "tests/sim/route_book.h"
 #include "tests/sim/scenario.h"
 
 namespace lychgate::sim {
@@ -54,6 +56,7 @@ struct Crowd {
   uint32_t clients = 0;
   uint64_t elsewhere = 0;  // held by other shards
   const ListBook* lists = nullptr;
+  const Memory* memory = nullptr;        // nullptr: nobody is remembered
   std::map<std::string, uint32_t> ever;  // accepted so far, by address
   std::map<std::string, uint32_t> syns;  // sent so far
 };
@@ -125,7 +128,11 @@ class Client : public Actor {
   bool should_find_answers() const;
   void check_looks();
   std::optional<int> routed_by() const;
+  RoutedClient as_routed() const;
   bool may_be_let_off() const;
+  bool may_be_known() const;
+  bool may_be_spared(ScreenTest test) const;
+  bool may_have_failed(ScreenTest test) const;
   void check_let_off();
   void check_score_when_handed_off();
   void check_listed_reply(std::string_view line);
@@ -159,7 +166,10 @@ class Client : public Actor {
   std::optional<smtp::ReplyId> reply_;
   std::string reply_line_;
   bool first_of_address_ = false;
-  bool let_off_ = false;  // by the lists, before the wait was over
+  bool known_ = false;     // when it came
+  bool offender_ = false;  // likewise
+  ClientRecord record_;    // likewise
+  bool let_off_ = false;   // by the lists, before the wait was over
   std::optional<smtp::ReplyId> heard_reply_;
   std::optional<uint32_t> server_;
 };

@@ -23,7 +23,8 @@ constexpr Tick kWaitGrace = kTimerGrainMs + 1000;
 constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
 daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, SimReactor& reactor,
-                            daemon::Log& log, const World& world, daemon::SynFeed* syn_feed) {
+                            daemon::Log& log, World& world, daemon::SynFeed* syn_feed) {
+  Memory* memory = world.memory();
   return {.config = scenario.config,
           .access = &scenario.access,
           .counters = counters.shards(),
@@ -39,7 +40,9 @@ daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, 
           .shared_lists = &counters.lists(),
           .dns_sockets = world.dns_sockets(),
           .dns_key = {7, 11},
-          .syn_feed = syn_feed};
+          .syn_feed = syn_feed,
+          .book = memory,
+          .steward_fd = memory == nullptr ? -1 : memory->line()};
 }
 
 }  // namespace
@@ -133,7 +136,7 @@ void Episode::step() {
   const uint64_t prefetched = count(Counter::kSynPrefetched);
   const bool stopping = shard_->stopping();
   const auto completions = reactor_.turn(shard_->wait(tick()));
-  log_.set_time(daemon::WallTime(milliseconds(agenda_.now())));
+  log_.set_time(daemon::WallTime(std::chrono::seconds(kFirstSecond) + milliseconds(agenda_.now())));
   shard_->handle(completions, tick());
   if (shard_->take_control_event()) shard_->stop(tick());
   const uint64_t asked = count(Counter::kSynPrefetched) - prefetched;
@@ -346,6 +349,24 @@ void Episode::check_looks() {
   check(Counter::kKernelHeld, scenario_.kernel_wait > 0 ? silent : 0, "clients that were silent");
 }
 
+// Each verdict was told once, and what did not arrive was counted.
+void Episode::check_visits() {
+  if (world_.memory() == nullptr) {
+    expect(count(Counter::kVisitsTold), 0, "visits told to nobody");
+    return;
+  }
+  const uint64_t told = count(Counter::kVisitsTold);
+  expect(told - count(Counter::kVisitsLost), world_.memory()->visits_came(), "visits that came");
+  const uint64_t least =
+      count(Counter::kPassNew) + count(Counter::kPassOld) + count(Counter::kAllowlistedClients);
+  const uint64_t most = least + count(Counter::kPregreetIgnored) + count(Counter::kListsIgnored) +
+                        count(Counter::kRefused) + count(Counter::kDropped) -
+                        count(Counter::kKnownRefused);
+  if (told < least || told > most) {
+    reactor_.violation(fmt::format("{} visits told, not {} to {}", told, least, most));
+  }
+}
+
 // The counters tell what the clients have seen.
 void Episode::check_counters() {
   std::array<uint64_t, smtp::kReplyCount> replies{};
@@ -386,6 +407,7 @@ void Episode::check_counters() {
     reactor_.violation(fmt::format("{} handed off, {} counted", handed, counted));
   }
   check_looks();
+  check_visits();
   const uint64_t bytes = count(Counter::kRelayedBytes);
   if (bytes > reactor_.relayed_bytes() + reactor_.bulk_bytes() || bytes < reactor_.bulk_bytes()) {
     reactor_.violation("bytes relayed and bytes counted differ");

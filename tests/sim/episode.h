@@ -55,6 +55,7 @@ class Episode {
   void check_nothing_left();
   void check_counters();
   void check_looks();
+  void check_visits();
   void expect(uint64_t got, uint64_t want, const char* what);
   uint64_t count(Counter counter) const { return counters().get(counter); }
 

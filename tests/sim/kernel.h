@@ -51,6 +51,8 @@ class PacketFar {
  public:
   virtual ~PacketFar() = default;
   virtual void packet_came(int fd, std::span<const char> bytes) = 0;
+  // False: nobody reads, and what the kernel keeps for it is full.
+  virtual bool has_room() const { return true; }
 };
 
 // A connected UDP socket of the gate.

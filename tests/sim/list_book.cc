@@ -293,9 +293,10 @@ bool ListBook::told_since(const IpAddress& address, Time since) const {
   return false;
 }
 
-bool ListBook::all_up() const {
-  return std::all_of(seen_.begin(), seen_.end(),
-                     [](const Seen& seen) { return seen.state == ListState::kUp; });
+bool ListBook::all_up(Time since) const {
+  return std::all_of(seen_.begin(), seen_.end(), [&](const Seen& seen) {
+    return seen.state == ListState::kUp && seen.up + kRead <= since;
+  });
 }
 
 const ListModel* ListBook::find(std::string_view zone) const {

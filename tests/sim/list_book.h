@@ -82,7 +82,8 @@ class ListBook : public DnsBook {
   int certain_score(const IpAddress& address, Time since, Time until, Time questions_end) const;
   // What all lists together say about it, were they all asked and up.
   int whole_score(const IpAddress& address) const;
-  bool all_up() const;
+  // And have been since then: what was heard of a list before is not believed.
+  bool all_up(Time since) const;
   bool was_asked_about(const IpAddress& address) const;
   // An answer that is worth keeping was given about the address at `since` or later.
   bool told_since(const IpAddress& address, Time since) const;

@@ -15,7 +15,13 @@ struct RoutedClient {
   IpAddress address;
   uint32_t listener = 0;  // index into Config::listens
   bool allowlisted = false;
-  std::optional<int> score;  // nullopt: nobody but the gate can know it
+  std::optional<int> score{};   // nullopt: nobody but the gate can know it
+  std::optional<bool> known{};  // likewise
+  // Of earlier visits, as far as anybody can know.
+  uint32_t passes_min = 0;
+  uint32_t passes_max = 0;
+  uint32_t seen_for_min = 0;  // seconds
+  uint32_t seen_for_max = 0;
 };
 
 // Indexes into Config::pools.

@@ -182,6 +182,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   out.plenty = out.kernel.buffers == kRelayBuffers && pipes && out.rude_percent <= 10;
   draw_lists(random, out);
   draw_hold(random, out);
+  draw_memory(random, out);
   return out;
 }
 

@@ -53,6 +53,10 @@ struct Scenario {
   size_t dns_queue = 0;         // datagrams that one of the gate's sockets holds
   // Every question is answered within a fraction of the wait, so that verdicts are exact.
   bool answers_all = false;
+  // Clients are remembered; the steward, who writes it down, may be dead for a while.
+  bool remembers = false;
+  std::optional<Time> steward_dies;
+  Time steward_dead_for = 0;
   // Buffers and pipes suffice for all relays at once, so none may starve.
   bool plenty = false;
 };
@@ -61,6 +65,8 @@ Scenario draw_scenario(Random& random, uint32_t sessions);
 
 // The part of it that is about the kernel's waiting room. REQUIRES: the rest has been drawn.
 void draw_hold(Random& random, Scenario& scenario);
+// The part of it that is about what is remembered. REQUIRES: the rest has been drawn.
+void draw_memory(Random& random, Scenario& scenario);
 // The part of it that is about DNS lists. REQUIRES: the rest has been drawn.
 void draw_lists(Random& random, Scenario& scenario);
 

@@ -45,6 +45,7 @@ SimReactor::Answer SimReactor::do_send_packet(Request& request) {
   if (random_.chance(faults_.packet_error_percent)) {
     return answer(random_.pick({-EAGAIN, -ENOBUFS, -EPERM}));
   }
+  if (!socket.far->has_room()) return answer(-EAGAIN);
   socket.far->packet_came(request.fd, request.bytes);
   return not_yet();
 }

@@ -28,6 +28,8 @@ bool counts_for_slot(OpTag tag) {
     case Op::kLogWrite:
     case Op::kControl:
     case Op::kSynFeed:
+    case Op::kSteward:
+    case Op::kVisits:
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:

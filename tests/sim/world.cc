@@ -32,6 +32,8 @@ World::World(Stage& stage, const Scenario& scenario)
   }
   open_dns();
   crowd_.lists = &book_;
+  if (scenario.remembers) memory_.emplace(stage, scenario);
+  crowd_.memory = memory();
   crowd_.elsewhere = scenario.held_elsewhere;
   still_to_come_ = scenario.sessions;
   for (uint32_t i = 0; i < scenario.sessions; ++i) invite(i);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/sim/client.h"
+#include "tests/sim/memory.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/server.h"
 #include "tests/sim/syn_tap.h"
@@ -22,6 +23,8 @@ class World {
   const std::vector<int>& listeners() const { return listeners_; }
   // nullptr: none.
   SynTap* syn_tap() { return syn_tap_ ? &*syn_tap_ : nullptr; }
+  // nullptr: nobody is remembered.
+  Memory* memory() { return memory_ ? &*memory_ : nullptr; }
   int control() const { return control_; }
   int log_sink() const { return log_; }
   // dns.sockets of each server in turn.
@@ -54,6 +57,7 @@ class World {
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<int> listeners_;
   std::optional<SynTap> syn_tap_;
+  std::optional<Memory> memory_;
   int control_;
   int log_;
   uint32_t still_to_come_ = 0;

@@ -47,6 +47,7 @@ TEST(LogLines, HaveTheWordsOfPostscreen) {
       {LogKind::kAllowlisted, "ALLOWLISTED [203.0.113.5]:1044"},
       {LogKind::kDenylisted, "DENYLISTED [203.0.113.5]:1044"},
       {LogKind::kPassNew, "PASS NEW [203.0.113.5]:1044"},
+      {LogKind::kPassOld, "PASS OLD [203.0.113.5]:1044"},
       {LogKind::kPregreet, "PREGREET 6 after 0.12 from [203.0.113.5]:1044: EHLO\\r\\n"},
       {LogKind::kHangup,
        "HANGUP after 0.12 from [203.0.113.5]:1044 in tests before SMTP handshake"},

@@ -253,5 +253,28 @@ TEST(Prefetch, NobodyGoesOnBeforeItsRouteIsCertain) {
   EXPECT_EQ(gate.lookups->sum(1).standing, Standing::kPassed);
 }
 
+// What is remembered of a client that the lists let on lives as long as what they have said.
+TEST(Lookups, WhatTheListsSayIsGoodForTheShortestLifeOfTheirAnswers) {
+  config::Config config = kernel_config();
+  World strict(config);
+  strict.come(1);
+  EXPECT_EQ(strict.lookups->good_for(1), 0U) << "an answer to come may refuse it";
+  strict.run_for(100);
+  EXPECT_EQ(strict.lookups->good_for(1), 0U) << "it is refused";
+  config.dnsl.threshold = 9;
+  World lenient(config);
+  lenient.book.ttl = 200;
+  lenient.come(1);
+  EXPECT_EQ(lenient.lookups->good_for(1), 0U);
+  lenient.run_for(100);
+  const uint32_t seconds = lenient.lookups->good_for(1);
+  EXPECT_LE(seconds, 200U);
+  EXPECT_GE(seconds, 199U);
+  config.dnsl.threshold = 100;
+  World harmless(config);
+  harmless.come(1);
+  EXPECT_EQ(harmless.lookups->good_for(1), 1U) << "no answer to come can refuse it";
+}
+
 }  // namespace
 }  // namespace lychgate::daemon

@@ -29,6 +29,8 @@ inline const char* name_of(ActionKind kind) {
       return "ask";
     case ActionKind::kDisarm:
       return "disarm";
+    case ActionKind::kRemember:
+      return "remember";
     case ActionKind::kLog:
     case ActionKind::kCount:
     case ActionKind::kArm:
@@ -42,7 +44,7 @@ inline const char* name_of(LogKind kind) {
   static constexpr const char* kNames[] = {
       "CONNECT",    "ALLOWLISTED",  "DENYLISTED",     "PASS NEW",         "PREGREET",
       "HANGUP",     "REJECT reply", "REJECT address", "REJECT screening", "REJECT server",
-      "DISCONNECT", "RANK",         "LISTED",         "REJECT listed"};
+      "DISCONNECT", "RANK",         "LISTED",         "REJECT listed",    "PASS OLD"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -188,7 +188,7 @@ TEST(WhyReport, AWholeReport) {
             "\"$k.bl.example.net\",\"state\":\"up\",\"answer\":\"listed\",\"record\":\"127.0.0.2\","
             "\"meaning\":\"spam \\\"source\\\"\",\"weight\":3,\"ttl\":300}],\"score\":3,"
             "\"threshold\":8,\"allow_threshold\":-4,\"decision\":\"pass\",\"verdict\":\"passes, if "
-            "it waits for the greeting\",\"reply\":null}\n");
+            "it waits for the greeting\",\"reply\":null,\"remembered\":null}\n");
 }
 
 TEST(WhyReport, SaysThatNoListsAreConfigured) {

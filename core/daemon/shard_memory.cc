@@ -1,0 +1,64 @@
+// The shard's part in remembering: what is known of a client when it comes and when it is routed,
+// and what its visit adds.
+
+#include <chrono>
+
+#include "core/admission/history.h"
+#include "core/daemon/shard.h"
+
+namespace lychgate::daemon {
+
+Seconds Shard::wall() const {
+  using std::chrono::seconds;
+  return static_cast<Seconds>(
+      std::chrono::duration_cast<seconds>(log_.time().time_since_epoch()).count());
+}
+
+void Shard::look_back(Slot& slot) {
+  if (parts_.book == nullptr) return;
+  const auto record = parts_.book->find(ClientKey::of(slot.address, prefixes_));
+  if (!record) return;
+  const admission::History history = admission::history_of(*record, config_, wall());
+  slot.evidence = admission::with_history(slot.evidence, history);
+  slot.past = history.passed;
+  if (history.passed_before) slot.past |= kPassedBefore;
+  const bool has_score = (history.passed & bit_of(ScreenTest::kLists)) != 0 || history.offence;
+  if (has_score) slot.score = record->score;
+}
+
+// Its own visit is not among the passes: the steward is told of it, and nobody else.
+admission::RouteFacts Shard::route_facts(const Slot& slot) {
+  admission::RouteFacts facts{.evidence = slot.evidence,
+                              .address = slot.address,
+                              .listener = slot.listener,
+                              .score = slot.score};
+  if (parts_.book == nullptr || !routes_by_history_) return facts;
+  const auto record = parts_.book->find(ClientKey::of(slot.address, prefixes_));
+  if (!record) return facts;
+  const admission::History history = admission::history_of(*record, config_, wall());
+  facts.passes = history.passes;
+  facts.seen_for = history.seen_for;
+  return facts;
+}
+
+void Shard::remember(uint32_t index) {
+  if (!outbox_) return;
+  const Slot& slot = slots_[index];
+  const bool asking = (slot.evidence & kAskingLists) != 0;
+  const admission::Conduct conduct{.evidence = slot.evidence,
+                                   .score = slot.score,
+                                   .lists_good_for = asking ? lookups_->good_for(index) : 0};
+  outbox_->add(
+      {ClientKey::of(slot.address, prefixes_), admission::visit_of(conduct, config_, wall())});
+}
+
+// Of one who is on the way: lists are told of nobody else.
+bool Shard::needs_lists(const IpAddress& address) {
+  Slot slot;
+  slot.address = address;
+  look_back(slot);
+  const bool decided = (slot.evidence & (kAllowlisted | kDenylisted | kRemembered)) != 0;
+  return !decided && (slot.past & bit_of(ScreenTest::kLists)) == 0;
+}
+
+}  // namespace lychgate::daemon
