@@ -246,8 +246,8 @@ Lookups::Sum Lookups::sum_of(uint32_t record) const {
     tally.loss_max += lists_[i].loss_max - weight;
   }
   Standing standing = admission::standing(tally, config_.dnsl);
-  // Who is let through early is routed by this score, as are those who served the wait on an earlier
-  // visit and everybody who comes from the kernel.
+  // Who is let through early is routed by this score, as are those who served the wait on an
+  // earlier visit and everybody who comes from the kernel.
   const bool passed = standing == Standing::kAllowed || standing == Standing::kPassed;
   const bool early = passed || (kernel_holds_ && may_go_on(standing));
   if (early && !admission::route_is_certain(tally, config_)) standing = Standing::kOpen;

@@ -71,8 +71,8 @@ struct Action {
   Tick deadline = 0;
 };
 
-// At most eleven actions follow from one event: a client that has spoken early, to no harm, and whose
-// lists have not all answered but said enough, is refused at the end of its wait.
+// At most eleven actions follow from one event: a client that has spoken early, to no harm, and
+// whose lists have not all answered but said enough, is refused at the end of its wait.
 class ActionList {
  public:
   void log(LogKind kind) { push({.kind = ActionKind::kLog, .log = kind}); }
