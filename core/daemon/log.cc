@@ -182,7 +182,7 @@ void Log::flush(Tick now) {
   if (gathering_.empty() || in_flight_ > 0) return;
   const bool half_full = gathering_.bytes.size() > kLogQueueBytes / 2;
   if (!half_full && !due(now)) return;
-  next_lot_ = now + kLogLotMs;
+  next_lot_ = now + (gathering_.ends.size() < kLogLotLines ? kTimerGrainMs : kLogLotMs);
   if (lost_unsaid_ > 0) {
     append(now_, fmt::format("warning: {} log lines lost", lost_unsaid_));
     lost_unsaid_ = 0;

@@ -18,6 +18,9 @@
 
 namespace lychgate::daemon {
 
+// After a lot of so many lines the next waits kLogLotMs, after a smaller one a timer grain.
+inline constexpr size_t kLogLotLines = 32;
+
 using WallTime = std::chrono::system_clock::time_point;
 
 // Where lines go; opened by the supervisor, inherited by all.
@@ -61,7 +64,7 @@ class Log {
   void set_time(WallTime now) { now_ = now; }
   WallTime time() const { return now_; }
   void add(WallTime at, std::string_view text);
-  // A lot may be handed to the ring: the last is through and kLogLotMs have passed since.
+  // A lot may be handed to the ring: the last is through, and long enough ago.
   bool due(Tick now) const {
     return in_flight_ == 0 && (!next_lot_ || tick_reached(now, *next_lot_));
   }

@@ -113,12 +113,16 @@ TEST_F(LogTest, WritesAtOnceWhenCalmAndTwentyTimesASecondWhenBusy) {
   answer(static_cast<int32_t>(writes_.written[0].size()));
   log_->add(kTime, "b");
   log_->flush(1003);
-  EXPECT_EQ(writes_.written.size(), 1U) << "the next waits for the next lot";
-  EXPECT_EQ(log_->next_wake(), 1000 + kLogLotMs);
-  log_->add(kTime, "c");
-  log_->flush(1000 + kLogLotMs);
+  EXPECT_EQ(writes_.written.size(), 1U) << "the next waits for its grain";
+  EXPECT_EQ(log_->next_wake(), 1000 + kTimerGrainMs);
+  for (size_t i = 1; i < kLogLotLines; ++i) log_->add(kTime, "c");
+  log_->flush(1000 + kTimerGrainMs);
   ASSERT_EQ(writes_.written.size(), 2U);
-  EXPECT_EQ(lines(writes_.written[1]), 2U) << "with all that came meanwhile, in one write";
+  EXPECT_EQ(lines(writes_.written[1]), kLogLotLines) << "all that came meanwhile, in one write";
+  answer(static_cast<int32_t>(writes_.written[1].size()));
+  log_->add(kTime, "d");
+  EXPECT_EQ(log_->next_wake(), 1000 + kTimerGrainMs + kLogLotMs)
+      << "after so many lines it is busy";
 }
 
 TEST_F(LogTest, WritesTheRestAfterAShortWrite) {
