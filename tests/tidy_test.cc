@@ -150,6 +150,7 @@ const std::vector<Library>& libraries() {
       {"ldns/", {"dns", "bench", "tests"}},
       {"lmdb.h", {"core/store"}},
       {"hiredis/", {"core/store"}},
+      {"prometheus/", {"core/daemon"}},
       {"mimalloc", {"core/daemon", "bench"}},
       {"gtest/", {"tests"}},
       {"gmock/", {"tests"}},

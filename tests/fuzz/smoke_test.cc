@@ -98,5 +98,19 @@ TEST(FuzzSmoke, RecordsAreReadFromAnyBytes) {
   }
 }
 
+TEST(FuzzSmoke, ControlTakesAnyLine) {
+  sim::Random random(20240604);
+  for (int i = 0; i < kRounds; ++i) {
+    std::vector<uint8_t> line =
+        stream_of(random, {"status"sv,       " "sv,        " json"sv,  "sessions "sv,
+                           "state=relay "sv, "id="sv,      "1:2:3"sv,  "address="sv,
+                           "192.0.2.1"sv,    "/24"sv,      "age="sv,   "9s"sv,
+                           " for="sv,        "allow "sv,   "pools "sv, "drain "sv,
+                           "99999999999d"sv, "limit=0 "sv, "kill"sv,   "\0"sv});
+    line.erase(line.begin(), line.begin() + (random.one_in(8) ? 0 : 2));
+    fuzz_control(line);
+  }
+}
+
 }  // namespace
 }  // namespace lychgate::fuzz

@@ -14,6 +14,8 @@ void fuzz_wire(std::span<const uint8_t> input);
 void fuzz_lines(std::span<const uint8_t> input);
 // core/smtp/reply_reader.h. First byte: the bounds of a line and of a reply; second: as above.
 void fuzz_replies(std::span<const uint8_t> input);
+// core/daemon/control_request.h: a line without its end.
+void fuzz_control(std::span<const uint8_t> input);
 // core/base/client_record.h: a key, a record, or two records.
 void fuzz_record(std::span<const uint8_t> input);
 
