@@ -20,6 +20,7 @@ struct Row {
   std::array<uint32_t, kBackends> elsewhere = {};  // and of another
   TriedSet tried = 0;
   std::vector<uint32_t> failed = {};
+  std::array<BackendUse, kBackends> use = {};
   std::optional<uint32_t> want = {};
   bool want_full = false;
   uint32_t limit = 10;
@@ -61,6 +62,13 @@ const Row kRows[] = {
     {.what = "tried ones are left out", .tried = 0b011, .want = 2},
     {.what = "all tried: nobody, and nobody is called full", .tried = 0b111, .want = std::nullopt},
     {.what = "one at rest is left out", .failed = {0}, .want = 1},
+    {.what = "one that is drained or down is left out, and is not called full",
+     .here = {10, 10, 1},
+     .use = {BackendUse::kDrain, BackendUse::kDown, BackendUse::kUp},
+     .want = 2},
+    {.what = "all are out: nobody",
+     .use = {BackendUse::kDown, BackendUse::kDrain, BackendUse::kDown},
+     .want = std::nullopt},
     {.what = "all at rest", .failed = {0, 1, 2}, .want = std::nullopt},
     {.what = "a tried one that is full says nothing about the rest",
      .here = {10, 0, 0},
@@ -87,6 +95,7 @@ TEST(Pools, ChooseTheLeastLoadedThatMayTakeOneMore) {
     for (uint32_t i = 0; i < kBackends; ++i) {
       for (uint32_t n = 0; n < row.here[i]; ++n) pools.opened(0, i);
       counters[1].backend_open[0][i] = row.elsewhere[i];
+      counters[0].backend_use[0][i] = static_cast<uint8_t>(row.use[i]);
     }
     for (const uint32_t backend : row.failed) pools.failed(0, backend, 1000);
     const Pools::Choice choice = pools.choose(0, row.tried, 1000);
