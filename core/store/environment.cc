@@ -49,7 +49,7 @@ unsigned flags_of(Sync sync) {
 }  // namespace
 
 uint64_t bytes_for_records(const Options& options) {
-  constexpr uint64_t kForForgettingMin = 256 * 1024;
+  constexpr uint64_t kForForgettingMin = uint64_t{256} << 10;
   return options.bytes_max - std::max(options.bytes_max / 16, kForForgettingMin);
 }
 

@@ -35,7 +35,8 @@ constexpr uint16_t kLeaf = 2;
 constexpr uint16_t kMeta = 8;
 constexpr size_t kPageHeader = 16;
 constexpr size_t kEntryHeader = 8;
-constexpr size_t kMetaBytes = kPageHeader + 24 + 48 * 2 + 16;
+constexpr size_t kTreeBytes = 48;
+constexpr size_t kMetaBytes = kPageHeader + 24 + 2 * kTreeBytes + 16;
 constexpr uint32_t kPageBytesMin = 512;
 constexpr uint32_t kPageBytesMax = 32768;
 // 2^32 pages of two entries each: a deeper tree runs in a circle.
