@@ -57,7 +57,7 @@ struct ClientRecord {
   std::array<Seconds, kScreenTestCount> passed_until{};
   Seconds first_seen = 0;
   Seconds last_seen = 0;
-  uint32_t passes = 0;        // visits that ended with a hand-off; stays at the maximum
+  uint32_t passes = 0;        // visits that were let on; stays at the maximum
   uint32_t failures = 0;      // visits that failed a test whose action is not ignore
   Seconds failed_until = 0;   // until then the client is refused without another test
   Seconds allowed_until = 0;  // by command
