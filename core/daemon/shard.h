@@ -98,6 +98,8 @@ class Shard {
   bool kill(uint32_t slot, Tick now);
   // core/daemon/shard_memory.cc
   Seconds wall() const;
+  struct Past;
+  std::optional<Past> past_of(const IpAddress& address);
   void look_back(Slot& slot);
   admission::RouteFacts route_facts(const Slot& slot);
   void remember(uint32_t slot);

@@ -14,16 +14,28 @@ Seconds Shard::wall() const {
       std::chrono::duration_cast<seconds>(log_.time().time_since_epoch()).count());
 }
 
+struct Shard::Past {
+  ClientRecord record;
+  admission::History history;
+};
+
+// nullopt: a stranger, or there is no store.
+std::optional<Shard::Past> Shard::past_of(const IpAddress& address) {
+  if (parts_.book == nullptr) return std::nullopt;
+  const auto record = parts_.book->find(ClientKey::of(address, prefixes_));
+  if (!record) return std::nullopt;
+  return Past{*record, admission::history_of(*record, config_, wall())};
+}
+
 void Shard::look_back(Slot& slot) {
-  if (parts_.book == nullptr) return;
-  const auto record = parts_.book->find(ClientKey::of(slot.address, prefixes_));
-  if (!record) return;
-  const admission::History history = admission::history_of(*record, config_, wall());
+  const auto past = past_of(slot.address);
+  if (!past) return;
+  const admission::History& history = past->history;
   slot.evidence = admission::with_history(slot.evidence, history);
   slot.past = history.passed;
   if (history.passed_before) slot.past |= kPassedBefore;
   const bool has_score = (history.passed & bit_of(ScreenTest::kLists)) != 0 || history.offence;
-  if (has_score) slot.score = record->score;
+  if (has_score) slot.score = past->record.score;
 }
 
 // Its own visit is not among the passes: the steward is told of it, and nobody else.
@@ -32,12 +44,11 @@ admission::RouteFacts Shard::route_facts(const Slot& slot) {
                               .address = slot.address,
                               .listener = slot.listener,
                               .score = slot.score};
-  if (parts_.book == nullptr || !routes_by_history_) return facts;
-  const auto record = parts_.book->find(ClientKey::of(slot.address, prefixes_));
-  if (!record) return facts;
-  const admission::History history = admission::history_of(*record, config_, wall());
-  facts.passes = history.passes;
-  facts.seen_for = history.seen_for;
+  if (!routes_by_history_) return facts;
+  if (const auto past = past_of(slot.address)) {
+    facts.passes = past->history.passes;
+    facts.seen_for = past->history.seen_for;
+  }
   return facts;
 }
 
