@@ -89,8 +89,7 @@ void Registrar::commit(Tick now) {
 void Registrar::do_chores(Tick now, Seconds wall) {
   chores_at_ = now + kChoresMs;
   if (retry_at_) return;
-  Result<void> tried;
-  if (config_.store.sync == config::Sync::kInterval) tried = writer_->sync();
+  Result<void> tried = writer_->sync();
   const uint64_t share = writer_->stats().records / kStoreCleanRoundSeconds + 1;
   const auto retention =
       std::chrono::duration_cast<std::chrono::seconds>(config_.store.retention).count();

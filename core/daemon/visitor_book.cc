@@ -7,21 +7,6 @@
 #include "core/base/limits.h"
 
 namespace lychgate::daemon {
-namespace {
-
-store::Sync sync_of(config::Sync sync) {
-  switch (sync) {
-    case config::Sync::kCommit:
-      return store::Sync::kCommit;
-    case config::Sync::kInterval:
-      return store::Sync::kInterval;
-    case config::Sync::kNone:
-      return store::Sync::kNone;
-  }
-  return store::Sync::kInterval;
-}
-
-}  // namespace
 
 void StoreBook::keep_open(Tick now) {
   if (view_ || options_.path.empty() || (open_at_ && !tick_reached(now, *open_at_))) return;
@@ -39,9 +24,7 @@ void StoreBook::end_turn() {
 }
 
 store::Options store_options(const config::Store& config) {
-  return {.path = config.file,
-          .bytes_max = uint64_t{config.size_max} << 20,
-          .sync = sync_of(config.sync)};
+  return {.path = config.file, .bytes_max = uint64_t{config.size_max} << 20, .sync = config.sync};
 }
 
 PrefixLengths prefix_lengths(const config::Store& config) {

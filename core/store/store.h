@@ -14,15 +14,14 @@
 
 #include "core/base/client_record.h"
 #include "core/base/result.h"
+#include "core/config/config.h"
 
 namespace lychgate::store {
 
-// When a commit has reached the disk.
-enum class Sync : uint8_t {
-  kCommit,    // before it returns: nothing is lost by a power failure
-  kInterval,  // at most a second later: a power failure loses that second, the file stays whole
-  kNone,      // when the kernel likes: a power failure may ruin the file, a killed process never
-};
+// When a commit has reached the disk: kCommit, before it returns; kInterval, at most a second
+// later, and the file stays whole; kNone, when the kernel likes, and a power failure may ruin the
+// file, a killed process never.
+using config::Sync;
 
 struct Options {
   std::string path;  // one file; PATH-lock and PATH-writer are beside it
