@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "core/daemon/client_book.h"
 #include "core/daemon/control_answers.h"
 #include "core/daemon/control_request.h"
 #include "core/daemon/control_server.h"
@@ -27,7 +28,6 @@
 #include "core/daemon/metrics.h"
 #include "core/daemon/pools_report.h"
 #include "core/daemon/registrar.h"
-#include "core/daemon/registrar_book.h"
 #include "core/daemon/steward_line.h"
 
 namespace lychgate::daemon {
@@ -73,7 +73,7 @@ class Steward {
 
   const StewardSeat& seat_;
   Registrar registrar_;
-  RegistrarBook book_;
+  ClientBook book_;
   ControlServer server_;
   SessionJobs jobs_;
   StoreBoard store_board_;
@@ -101,7 +101,7 @@ void Steward::run() {
     const auto asks = server_.turn(std::span(polls).subspan(clients_at), now);
     for (const ControlAsk& ask : asks) serve(ask, now);
     for (const SessionsFound& found : jobs_.turn(now)) finish(found, now);
-    book_.turn(now, now_seconds());
+    registrar_.turn(now, now_seconds());
     store_board_.set(book_.stats());
     serve_metrics(now);
   }
@@ -113,14 +113,14 @@ void Steward::end() {
     while (read_line(line, now_tick())) {
     }
   }
-  book_.close();
+  registrar_.close();
   _exit(EXIT_SUCCESS);
 }
 
 int Steward::wait_ms(Tick now) const {
   int wait = -1;
   for (const std::optional<Tick>& at :
-       {server_.next_wake(), jobs_.next_wake(), book_.next_wake(), metrics_at_}) {
+       {server_.next_wake(), jobs_.next_wake(), registrar_.next_wake(), metrics_at_}) {
     if (!at) continue;
     const int ms = tick_reached(now, *at) ? 0 : static_cast<int>(*at - now);
     if (wait < 0 || ms < wait) wait = ms;
@@ -137,7 +137,7 @@ bool Steward::read_line(int fd, Tick now) {
     const std::span<const uint8_t> message(bytes, static_cast<size_t>(got));
     switch (static_cast<LineMessage>(message[0])) {
       case LineMessage::kVisits:
-        book_.take_visits(message);
+        registrar_.take_visits(message);
         break;
       case LineMessage::kReport:
         jobs_.take_report(message, now);
