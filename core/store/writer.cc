@@ -132,7 +132,14 @@ Result<Writer> Writer::open(const Options& options) {
   }
   Env parts{options, std::move(*lock), {}, {}, {}, {}};
   auto env = std::make_unique<Env>(std::move(parts));
-  const int error = env->lock.deaths() >= WriterLock::kDeathsMax ? MDB_CORRUPTED : env->open();
+  if (const uint8_t deaths = env->lock.deaths();
+      deaths >= WriterLock::kDeathsMax && deaths != WriterLock::kDamaged) {
+    return fail(ExitCode::kOsError,
+                fmt::format("client store {}: {} writers in a row died while they wrote to it; it "
+                            "is set aside at the next start or reload",
+                            options.path, deaths));
+  }
+  const int error = env->lock.deaths() == WriterLock::kDamaged ? MDB_CORRUPTED : env->open();
   if (error != 0) return fail(ExitCode::kOsError, store_error(options, error).text);
   return Writer(std::move(env));
 }
