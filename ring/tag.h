@@ -44,10 +44,13 @@ enum class Op : uint8_t {
   kDnsTcpConnect,  // slot of our socket, as the three below
   kDnsTcpSend,
   kDnsTcpReceive,
-  kMove,     // slot in a table that holds; result = its slot in the main table
-  kSynFeed,  // the ring buffer of core/daemon/syn_feed.h has something
-  kSteward,  // the line to the steward
-  kVisits,   // slot = number of visits; completes only when it failed
+  kMove,          // slot in a table that holds; result = its slot in the main table
+  kSynFeed,       // the ring buffer of core/daemon/syn_feed.h has something
+  kSteward,       // the line to the steward
+  kVisits,        // slot = number of visits; completes only when it failed
+  kCarry,         // clients of the generation before are waiting to be taken
+  kCarryInstall,  // client slot; result = real descriptor, to be carried
+  kCarryAdopt,    // slot = number of the table; result = clients that are in it now
 };
 
 // slot : 24, generation : 32, op : 8.

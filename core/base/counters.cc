@@ -3,6 +3,8 @@
 #include "core/base/counters.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <new>
@@ -15,11 +17,43 @@
 namespace lychgate {
 namespace {
 
-// The lists' block comes first, padded so that the shards' blocks keep their alignment.
-constexpr size_t kBlocksAt = (sizeof(SharedLists) + alignof(ShardCounters) - 1) /
-                             alignof(ShardCounters) * alignof(ShardCounters);
-constexpr size_t mapping_bytes(uint32_t shards) {
-  return kBlocksAt + shards * sizeof(ShardCounters);
+// What comes first in the mapping: how to read the rest of it. Another version of the program may
+// have laid it out in another way.
+struct Layout {
+  uint64_t names = 0;  // a digest of the counters' names
+  uint64_t lists_bytes = sizeof(SharedLists);
+  uint64_t block_bytes = sizeof(ShardCounters);
+  uint64_t blocks = 0;
+  bool operator==(const Layout&) const = default;
+};
+
+Layout layout_of(uint32_t blocks) {
+  Layout layout;
+  for (const CounterInfo& counter : kCounterInfo) {
+    // FNV-1a
+    for (const char* c = counter.name; *c != '\0'; ++c) {
+      layout.names = (layout.names ^ static_cast<uint8_t>(*c)) * 0x100000001b3;
+    }
+  }
+  layout.blocks = blocks;
+  return layout;
+}
+
+constexpr size_t padded(size_t bytes) {
+  return (bytes + alignof(ShardCounters) - 1) / alignof(ShardCounters) * alignof(ShardCounters);
+}
+constexpr size_t kListsAt = padded(sizeof(Layout));
+constexpr size_t kBlocksAt = padded(kListsAt + sizeof(SharedLists));
+constexpr size_t mapping_bytes(uint32_t blocks) {
+  return kBlocksAt + blocks * sizeof(ShardCounters);
+}
+
+Result<void*> map_counters(int fd, uint32_t blocks) {
+  void* memory = mmap(nullptr, mapping_bytes(blocks), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_POPULATE, fd, 0);
+  if (memory != MAP_FAILED) return memory;
+  return fail(ExitCode::kOsError,
+              fmt::format("cannot map the shared counters: {}", errno_text(errno)));
 }
 
 }  // namespace
@@ -44,25 +78,57 @@ void ShardCounters::reset_gauges() {
   held.store(0, std::memory_order_relaxed);
 }
 
-Result<SharedCounters> SharedCounters::create(uint32_t shards) {
-  LYCH_CHECK(shards >= 1 && shards <= kShardsMax);
-  void* memory = mmap(nullptr, mapping_bytes(shards), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-  if (memory == MAP_FAILED) {
+Result<SharedCounters> SharedCounters::create(uint32_t blocks) {
+  LYCH_CHECK(blocks >= 1 && blocks <= kShardsMax * kGenerationsMax);
+  const int fd = memfd_create("lychgate-counters", MFD_CLOEXEC);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(mapping_bytes(blocks))) != 0) {
+    const int error = errno;
+    if (fd >= 0) close(fd);
     return fail(ExitCode::kOsError,
-                fmt::format("cannot map the shared counters: {}", errno_text(errno)));
+                fmt::format("cannot make memory for the shared counters: {}", errno_text(error)));
   }
-  auto* lists = new (memory) SharedLists();
-  auto* blocks = reinterpret_cast<ShardCounters*>(static_cast<char*>(memory) + kBlocksAt);
-  for (uint32_t i = 0; i < shards; ++i) new (&blocks[i]) ShardCounters();
-  return SharedCounters(lists, blocks, shards);
+  const auto memory = map_counters(fd, blocks);
+  if (!memory) {
+    close(fd);
+    return tl::unexpected(memory.error());
+  }
+  new (*memory) Layout(layout_of(blocks));
+  SharedCounters counters(fd, *memory, blocks);
+  new (counters.lists_) SharedLists();
+  for (uint32_t i = 0; i < blocks; ++i) new (&counters.blocks_[i]) ShardCounters();
+  return counters;
 }
 
+Result<SharedCounters> SharedCounters::adopt(int fd, uint32_t blocks) {
+  Layout layout;
+  struct stat status {};
+  const bool right =
+      fstat(fd, &status) == 0 && status.st_size == static_cast<off_t>(mapping_bytes(blocks)) &&
+      pread(fd, &layout, sizeof(layout), 0) == sizeof(layout) && layout == layout_of(blocks);
+  if (!right) {
+    return fail(ExitCode::kSoftware, "the shared counters are those of another version");
+  }
+  const auto memory = map_counters(fd, blocks);
+  if (!memory) return tl::unexpected(memory.error());
+  return SharedCounters(fd, *memory, blocks);
+}
+
+SharedCounters::SharedCounters(int fd, void* memory, uint32_t count)
+    : fd_(fd),
+      lists_(reinterpret_cast<SharedLists*>(static_cast<char*>(memory) + kListsAt)),
+      blocks_(reinterpret_cast<ShardCounters*>(static_cast<char*>(memory) + kBlocksAt)),
+      count_(count) {}
+
 SharedCounters::SharedCounters(SharedCounters&& other) noexcept
-    : lists_(std::exchange(other.lists_, nullptr)), blocks_(other.blocks_), count_(other.count_) {}
+    : fd_(other.fd_),
+      lists_(std::exchange(other.lists_, nullptr)),
+      blocks_(other.blocks_),
+      count_(other.count_) {}
 
 SharedCounters::~SharedCounters() {
-  if (lists_ != nullptr) munmap(lists_, mapping_bytes(count_));
+  if (lists_ == nullptr) return;
+  munmap(reinterpret_cast<char*>(lists_) - kListsAt, mapping_bytes(count_));
+  close(fd_);
 }
 
 }  // namespace lychgate

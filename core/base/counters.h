@@ -127,7 +127,8 @@ extern const char* const kBackendUseNames[kBackendUseCount];
 inline constexpr size_t kWaitCells = 18;
 
 // What one shard tells the rest of the host, and one thing it is told. All stores are relaxed; each
-// cell has one writer.
+// cell has one writer. Pools, backends and lists have cells (core/base/cells.h), which are not
+// their numbers in the configuration.
 struct alignas(64) ShardCounters {
   std::array<std::atomic<uint64_t>, kCounterCount> values{};
   std::array<std::atomic<uint64_t>, kPhaseCount> phases{};  // slots in each phase, now
@@ -169,11 +170,18 @@ struct alignas(64) ShardCounters {
   void reset_gauges();
 };
 
-// The mapping shared by all processes of one gate; inherited over fork.
+// Generations of shards that may live at the same time: one that takes clients, and the one before,
+// which finishes what it holds. Each has blocks of its own; what they say is added up.
+inline constexpr uint32_t kGenerationsMax = 2;
+
+// The mapping shared by all processes of one gate; inherited over fork and, by its descriptor, over
+// exec.
 class SharedCounters {
  public:
-  // shards: 1..kShardsMax.
-  static Result<SharedCounters> create(uint32_t shards);
+  // blocks: 1..kShardsMax * kGenerationsMax.
+  static Result<SharedCounters> create(uint32_t blocks);
+  // Those of a gate of this layout. Errors: kSoftware when they have another one.
+  static Result<SharedCounters> adopt(int fd, uint32_t blocks);
   SharedCounters(SharedCounters&& other) noexcept;
   SharedCounters& operator=(SharedCounters&&) = delete;
   ~SharedCounters();
@@ -182,11 +190,13 @@ class SharedCounters {
   std::span<const ShardCounters> shards() const { return {blocks_, count_}; }
   SharedLists& lists() { return *lists_; }
   const SharedLists& lists() const { return *lists_; }
+  // Of the memory, to be adopted; closed by exec unless that is changed.
+  int fd() const { return fd_; }
 
  private:
-  SharedCounters(SharedLists* lists, ShardCounters* blocks, uint32_t count)
-      : lists_(lists), blocks_(blocks), count_(count) {}
-  SharedLists* lists_;  // the mapping begins here
+  SharedCounters(int fd, void* memory, uint32_t count);
+  int fd_;
+  SharedLists* lists_;
   ShardCounters* blocks_;
   uint32_t count_;
 };

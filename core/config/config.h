@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/address.h"
+#include "core/base/cells.h"
 #include "core/base/time.h"
 #include "core/config/site.h"
 
@@ -193,6 +194,7 @@ struct Config {
   Control control;
   Metrics metrics;
   milliseconds drain{5000};  // how long a stopping gate lets hand-offs and relays finish
+  Cells cells;               // where what is configured is counted; no key
 };
 
 inline bool kernel_holds(const Config& config) {

@@ -83,9 +83,12 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
 
 Result<void> Shard::start(Tick now) {
   if (auto made = make_lookups(now); !made) return made;
-  acceptor_.start();
   if (control_fd_ >= 0) reactor_.poll_fd(control_fd_, OpTag::of(Op::kControl));
   return {};
+}
+
+void Shard::open_doors() {
+  acceptor_.start();
 }
 
 uint32_t Shard::clients() const {

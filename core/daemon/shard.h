@@ -14,6 +14,7 @@
 #include "core/admission/access_list.h"
 #include "core/admission/routes.h"
 #include "core/daemon/acceptor.h"
+#include "core/daemon/carry.h"
 #include "core/daemon/log.h"
 #include "core/daemon/lookups.h"
 #include "core/daemon/mover.h"
@@ -32,8 +33,9 @@ namespace lychgate::daemon {
 struct ShardParts {
   const config::Config& config;         // effective: limits and shard count are filled in
   const admission::AccessList* access;  // nullptr: none
-  std::span<ShardCounters> counters;    // of all shards
+  std::span<ShardCounters> counters;    // of all shards of all generations
   uint32_t index = 0;                   // ours among them
+  uint32_t shard = 0;                   // our number in our generation
   ring::Reactor& reactor;
   Log& log;
   std::vector<int> listeners;  // one descriptor for each Config::listens
@@ -47,6 +49,7 @@ struct ShardParts {
   SynFeed* syn_feed = nullptr;  // nullptr: none
   VisitorBook* book = nullptr;  // nullptr: everybody is a stranger
   int steward_fd = -1;          // the line that visits are told over; -1: nobody is told
+  int carry_fd = -1;            // held clients of the generation before come over it; -1: none
 };
 
 class Shard {
@@ -60,10 +63,17 @@ class Shard {
   // Everything that one turn brought, then what is due at now.
   void handle(std::span<const ring::Completion> completions, Tick now);
 
+  // From now on clients are accepted.
+  void open_doors();
   // Stops accepting and sends away who has not been handed off; hand-offs and relays go on.
   void stop(Tick now);
+  // Stops accepting for good; who waits in silence is carried to the next generation, everybody
+  // else, and who cannot be carried, goes the whole way here, for `drain` and the longest wait.
+  void retire(const CarryOrder& order, Tick now);
+  // Once, when nobody is left to be carried.
+  std::optional<CarryResult> take_carry_result();
   bool stopping() const { return stopping_; }
-  // Stopped, and nobody is left or `drain` is over.
+  // Stopped or retired, and nobody is left or its time is over.
   bool finished(Tick now) const;
   // The supervisor has spoken since the last call.
   bool take_control_event();

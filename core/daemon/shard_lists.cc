@@ -18,7 +18,7 @@ Result<void> Shard::make_lookups(Tick now) {
                                   .shared = *parts_.shared_lists,
                                   .counters = all_counters_,
                                   .mine = counters_,
-                                  .watching = parts_.index == 0,
+                                  .watching = parts_.shard == 0,
                                   .sockets = parts_.dns_sockets,
                                   .key = parts_.dns_key},
                                  now);
@@ -30,11 +30,9 @@ Result<void> Shard::make_lookups(Tick now) {
 
 void Shard::look_up(Tick now) {
   if (parts_.syn_feed != nullptr && !stopping_) {
-    parts_.syn_feed->advance(
-        now, [&](const IpAddress& address) {
-          return needs_lists(address) ? lookups_->prefetch(address, now)
-                                      : Lookups::Prefetched::kKnown;
-        });
+    parts_.syn_feed->advance(now, [&](const IpAddress& address) {
+      return needs_lists(address) ? lookups_->prefetch(address, now) : Lookups::Prefetched::kKnown;
+    });
   }
   lookups_->advance(now, log_.time());
   while (const auto slot = lookups_->next_decided()) {

@@ -125,6 +125,7 @@ void run_shard(const ShardSeat& seat) {
                          .access = seat.plan.access ? &*seat.plan.access : nullptr,
                          .counters = seat.counters,
                          .index = seat.index,
+                         .shard = seat.index,
                          .reactor = **reactor,
                          .log = log,
                          .listeners = seat.listeners,
@@ -141,6 +142,7 @@ void run_shard(const ShardSeat& seat) {
               *slots, to_tick(monotonic_now()));
   if (auto started = shard.start(to_tick(monotonic_now())); !started)
     give_up(seat, started.error());
+  shard.open_doors();
   if (send(seat.control_fd, &kShardReady, 1, MSG_NOSIGNAL) != 1) _exit(EXIT_FAILURE);
   serve(seat, shard, **reactor, log, book);
   // Whoever is still relayed when drain is over goes with the process; the kernel frees the rest.

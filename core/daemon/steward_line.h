@@ -23,9 +23,9 @@ struct StewardLine {
 Result<std::vector<StewardLine>> make_steward_lines(uint32_t shards);
 
 enum class LineMessage : uint8_t {
-  kVisits = 'V',   // shard: what it has learned, up to kVisitsPerMessage of them
-  kOrder = 'O',    // steward: something to do or to tell; see core/daemon/orders.h
-  kReport = 'R',   // shard: the answer to an order
+  kVisits = 'V',  // shard: what it has learned, up to kVisitsPerMessage of them
+  kOrder = 'O',   // steward: something to do or to tell; see core/daemon/orders.h
+  kReport = 'R',  // shard: the answer to an order
 };
 
 // One visit on the wire: the key's size and kBytesMax bytes, then the record.

@@ -101,6 +101,7 @@ EpisodeResult Episode::go() {
 // As a shard process does, until it would end.
 void Episode::serve() {
   if (!shard_->start(tick())) reactor_.violation("the shard does not start");
+  shard_->open_doors();
   while (!shard_->finished(tick()) && reactor_.violations().empty()) {
     const bool over = !shard_->stopping() && world_.over() && !asked_to_stop_;
     if (over) world_.mend_dns();

@@ -166,7 +166,7 @@ TEST(Keys, EveryRowIsWrongAboutATableAndSaysSo) {
 TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, dns, dnsl, secrets,
                                 pools, routes, store, relay, log, control, metrics,
-                                drain] = Config{};
+                                drain, cells] = Config{};
   [[maybe_unused]] const auto& [listen_name, address, backlog] = Listen{};
   [[maybe_unused]] const auto& [per_address, per_shard, held] = limits;
   [[maybe_unused]] const auto& [access_file, reject] = access;
