@@ -174,4 +174,8 @@ std::optional<SocketAddress> SocketAddress::unix_path(std::string_view text) {
   return out;
 }
 
+bool SocketAddress::operator==(const SocketAddress& other) const {
+  return length == other.length && std::memcmp(&path, &other.path, length) == 0;
+}
+
 }  // namespace lychgate

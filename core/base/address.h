@@ -76,6 +76,7 @@ struct SocketAddress {
   // nullopt when the path is empty or longer than sun_path (107 bytes).
   static std::optional<SocketAddress> unix_path(std::string_view text);
   int family() const { return any.sa_family; }
+  bool operator==(const SocketAddress& other) const;
 };
 
 }  // namespace lychgate

@@ -24,6 +24,8 @@ struct Cells {
     for (auto& pool : backends) std::iota(pool.begin(), pool.end(), uint8_t{0});
     std::iota(lists.begin(), lists.end(), uint8_t{0});
   }
+
+  bool operator==(const Cells&) const = default;
 };
 
 }  // namespace lychgate

@@ -18,8 +18,7 @@ namespace lychgate {
 Result<PrivateMemory> PrivateMemory::create(size_t bytes) {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const size_t whole = (bytes + page - 1) / page * page;
-  void* memory =
-      mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory = mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED || madvise(memory, whole, MADV_DONTDUMP) != 0) {
     const int error = errno;
     if (memory != MAP_FAILED) munmap(memory, whole);
@@ -56,6 +55,13 @@ void Secret::append(std::string_view text) {
   LYCH_CHECK(!memory_.bytes().empty() && text.size() <= kBytesMax - size_);
   std::memcpy(memory_.bytes().data() + size_, text.data(), text.size());
   size_ += text.size();
+}
+
+bool Secret::operator==(const Secret& other) const {
+  if (size_ != other.size_) return false;
+  int difference = 0;
+  for (size_t i = 0; i < size_; ++i) difference |= memory_.bytes()[i] ^ other.memory_.bytes()[i];
+  return difference == 0;
 }
 
 }  // namespace lychgate

@@ -60,6 +60,8 @@ class Secret {
   void grow(size_t bytes) { size_ += bytes; }
   void shrink_to(size_t bytes) { size_ = bytes; }
   size_t size() const { return size_; }
+  // Takes the same time wherever two of one size differ.
+  bool operator==(const Secret& other) const;
 
  private:
   PrivateMemory memory_;

@@ -39,12 +39,16 @@ struct CodeRow {
   Meaning meaning = Meaning::kNeutral;
   int32_t weight = 0;  // used by a site line that gives neither pattern nor weight
   std::string text;    // "XBL: exploited host"
+
+  bool operator==(const CodeRow&) const = default;
 };
 
 // An address that the list must, or must not, list (RFC 5782 section 5).
 struct TestPoints {
   std::optional<IpAddress> listed;
   std::optional<IpAddress> unlisted;
+
+  bool operator==(const TestPoints&) const = default;
 };
 
 struct CatalogueList {

@@ -1,5 +1,6 @@
 // The whole configuration as plain structs, const once validated. No parsing, no I/O.
-// Each scalar field has its row in keys.cc (type, unit, range, default, sentence).
+// Each scalar field has its row in keys.cc (type, unit, range, default, sentence). What == says of
+// two of them is whether a gate would behave the same.
 
 #pragma once
 
@@ -54,17 +55,23 @@ struct Listen {
   std::string name;  // for routes; default: the address as written
   Endpoint address;  // port 0: the kernel picks one
   uint32_t backlog = 4096;
+
+  bool operator==(const Listen&) const = default;
 };
 
 struct Limits {
   uint32_t per_address = 50;  // parallel clients of one address; 0: no limit
   uint32_t per_shard = 0;     // clients of one shard; 0: what the descriptor limit allows
   uint32_t held = 0;          // clients of the whole host; 0: no limit
+
+  bool operator==(const Limits&) const = default;
 };
 
 struct Access {
   std::string file;                  // Postfix CIDR table; empty: none
   Action reject = Action::kEnforce;  // what `reject` in the table does
+
+  bool operator==(const Access&) const = default;
 };
 
 struct Greet {
@@ -75,6 +82,8 @@ struct Greet {
   uint32_t syn_feed = 20000;               // kKernel: addresses a second asked about from their SYN
   Action pregreet = Action::kEnforce;
   milliseconds life{86400000};  // of a passed wait; 0: it is not remembered
+
+  bool operator==(const Greet&) const = default;
 };
 
 // A key of a paid list. The value itself is read at start and is never part of the configuration.
@@ -82,6 +91,8 @@ struct SecretSource {
   std::string name;        // sites write $name
   std::string file;        // path; or
   std::string credential;  // a file of $CREDENTIALS_DIRECTORY (systemd LoadCredential=)
+
+  bool operator==(const SecretSource&) const = default;
 };
 
 struct Dns {
@@ -91,6 +102,8 @@ struct Dns {
   uint32_t sockets = 4;           // UDP sockets, so ports, to each server
   uint32_t cache = 65536;         // addresses whose answers are kept after the client has gone
   bool mix_case = false;          // random case in questions (0x20): a forger must guess it too
+
+  bool operator==(const Dns&) const = default;
 };
 
 struct Dnsl {
@@ -106,6 +119,8 @@ struct Dnsl {
   milliseconds probe_interval{60000};
   bool stop_over_budget =
       false;  // a list whose daily budget is used up is disabled until 00:00 UTC
+
+  bool operator==(const Dnsl&) const = default;
 };
 
 // "pass:/path", "unix:/path" or "tcp:address:port", each with an optional "*weight".
@@ -114,6 +129,8 @@ struct Backend {
   HandoffMethod method = HandoffMethod::kSplice;
   SocketAddress address;
   uint32_t weight = 1;  // 1..1000
+
+  bool operator==(const Backend&) const = default;
 };
 
 struct Pool {
@@ -127,6 +144,8 @@ struct Pool {
   milliseconds wait{5000};               // how long a client waits when nothing is free
   std::string fallback;                  // pool name; empty: none
   std::optional<uint32_t> fallback_index;
+
+  bool operator==(const Pool&) const = default;
 };
 
 // All given conditions must hold; none given: always.
@@ -139,12 +158,16 @@ struct Condition {
   std::optional<bool> known = {};             // it is let on without a test
   std::optional<int32_t> min_passes = {};     // visits on which it was let on
   std::optional<milliseconds> seen_for = {};  // since it was first seen
+
+  bool operator==(const Condition&) const = default;
 };
 
 struct Route {
   std::string pool;
   uint32_t pool_index = 0;
   Condition when;
+
+  bool operator==(const Route&) const = default;
 };
 
 // The store of clients that are remembered.
@@ -156,24 +179,34 @@ struct Store {
   uint32_t ipv6_prefix = 64;
   milliseconds retention{7 * 86400000};  // after the last pass has expired
   milliseconds failures{600000};         // how long a failed test is remembered; 0: not at all
+
+  bool operator==(const Store&) const = default;
 };
 
 struct Relay {
   milliseconds idle_timeout{900000};  // no byte in either direction
+
+  bool operator==(const Relay&) const = default;
 };
 
 struct Log {
   LogTarget target = LogTarget::kStderr;
   std::string file;  // for kFile
   std::string ident = "lychgate/gate";
+
+  bool operator==(const Log&) const = default;
 };
 
 struct Control {
   std::string socket;  // path of the control socket; empty: none
+
+  bool operator==(const Control&) const = default;
 };
 
 struct Metrics {
   std::optional<Endpoint> address;  // of the Prometheus endpoint; none: there is none
+
+  bool operator==(const Metrics&) const = default;
 };
 
 struct Config {
@@ -195,6 +228,8 @@ struct Config {
   Metrics metrics;
   milliseconds drain{5000};  // how long a stopping gate lets hand-offs and relays finish
   Cells cells;               // where what is configured is counted; no key
+
+  bool operator==(const Config&) const = default;
 };
 
 inline bool kernel_holds(const Config& config) {

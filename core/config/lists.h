@@ -24,6 +24,8 @@ struct ListLine {
   std::optional<CodePattern>
       pattern;                    // nullopt: every code that the catalogue calls listed or allow
   std::optional<int32_t> weight;  // nullopt: the catalogue's weight of the code
+
+  bool operator==(const ListLine&) const = default;
 };
 
 struct List {
@@ -46,6 +48,8 @@ struct List {
   // less: one of its `listed` points (it may have one family only), and neither `unlisted` one.
   bool strict_test_points = false;
   uint32_t daily_budget = 0;
+
+  bool operator==(const List&) const = default;
 };
 
 // The value of a [[secret]], read by the daemon.
@@ -57,6 +61,8 @@ struct NamedSecret {
 struct Lists {
   std::vector<List> lists;
   std::vector<std::string> warnings;  // one line each: uncatalogued without pattern, ...
+
+  bool operator==(const Lists&) const = default;
 };
 
 // Whether a text holds one of the keys in the list's zone, in any case of letters.

@@ -25,6 +25,7 @@ class CodePattern {
            octets_[2][address >> 8 & 0xff] && octets_[3][address & 0xff];
   }
   std::array<std::bitset<256>, 4>& octets() { return octets_; }
+  bool operator==(const CodePattern&) const = default;
 
  private:
   std::array<std::bitset<256>, 4> octets_;
@@ -36,6 +37,8 @@ struct Site {
   std::string domain;  // lower case, without a final dot
   std::optional<CodePattern> pattern;
   std::optional<int32_t> weight;  // kSiteWeightMin..kSiteWeightMax
+
+  bool operator==(const Site&) const = default;
 };
 
 struct SiteProblem {

@@ -116,6 +116,20 @@ TEST(SocketAddress, BoundsThePath) {
   EXPECT_EQ(std::strlen(longest->path.sun_path), room - 1);
 }
 
+TEST(SocketAddress, EqualsOneThatLeadsToTheSamePlace) {
+  const auto path = [](const char* text) { return SocketAddress::unix_path(text).value(); };
+  const auto internet = [](const char* text) {
+    return SocketAddress::from(Endpoint::parse(text).value());
+  };
+  EXPECT_TRUE(path("/run/x") == path("/run/x"));
+  EXPECT_FALSE(path("/run/x") == path("/run/y"));
+  EXPECT_FALSE(path("/run/x") == path("/run/xy"));
+  EXPECT_TRUE(internet("[::1]:25") == internet("[::1]:25"));
+  EXPECT_FALSE(internet("192.0.2.1:25") == internet("192.0.2.1:26"));
+  EXPECT_FALSE(internet("192.0.2.1:25") == internet("192.0.2.2:25"));
+  EXPECT_FALSE(internet("[::1]:25") == path("/run/x"));
+}
+
 TEST(Network, ParsesAndPrints) {
   struct Row {
     const char* what;

@@ -179,5 +179,18 @@ TEST(Secret, AMovedFromOneIsEmpty) {
   EXPECT_TRUE(made->reveal().empty());
 }
 
+TEST(Secret, EqualsOneOfTheSameBytes) {
+  const auto made = [](std::string_view text) {
+    Secret secret = std::move(Secret::create().value());
+    secret.append(text);
+    return secret;
+  };
+  EXPECT_TRUE(made(kKey) == made(kKey));
+  EXPECT_FALSE(made("key1") == made("key2"));
+  EXPECT_FALSE(made("1key") == made("2key"));
+  EXPECT_FALSE(made("key") == made("key1"));
+  EXPECT_TRUE(made("") == Secret()) << "one without room for a key has none";
+}
+
 }  // namespace
 }  // namespace lychgate

@@ -307,5 +307,26 @@ TEST(Lists, WarnWhenNoSumCanReachTheThreshold) {
   EXPECT_FALSE(warned({"b.example=127.0.0.2*-3"}, 8)) << "for routes and the allow threshold alone";
 }
 
+TEST(Lists, EqualOnesAskTheSame) {
+  const auto first = lists_of({"$k.dq.example", "zen.example*2"});
+  ASSERT_TRUE(first) << lines_of(first.error());
+  const struct {
+    const char* what;
+    std::vector<std::string> sites;
+    std::string key;
+    bool equal;
+  } rows[] = {
+      {"the same lines and key", {"$k.dq.example", "zen.example*2"}, kKey, true},
+      {"another key", {"$k.dq.example", "zen.example*2"}, "B" + kKey.substr(1), false},
+      {"another weight", {"$k.dq.example", "zen.example*3"}, kKey, false},
+      {"another order", {"zen.example*2", "$k.dq.example"}, kKey, false},
+  };
+  for (const auto& row : rows) {
+    const auto second = lists_of(row.sites, row.key);
+    ASSERT_TRUE(second) << row.what << ": " << lines_of(second.error());
+    EXPECT_EQ(*first == *second, row.equal) << row.what;
+  }
+}
+
 }  // namespace
 }  // namespace lychgate::config

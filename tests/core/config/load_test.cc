@@ -101,5 +101,39 @@ TEST_F(Load, WhatCannotBeReadIsNamedWithItsCause) {
   }
 }
 
+TEST(Config, EqualsOneThatBehavesTheSame) {
+  const std::string gate =
+      "shards = 2\n[access]\nfile = \"/a\"\n[dnsl]\nsites = [\"a.example=127.0.0.2*3\"]\n"
+      "[[pool]]\nname = \"p\"\nbackends = [\"pass:/run/p\"]\n"
+      "[[route]]\npool = \"p\"\nwhen.networks = [\"192.0.2.0/24\"]\n";
+  const auto changed = [&](const std::string& from, const std::string& to) {
+    std::string text = gate;
+    return text.replace(text.find(from), from.size(), to);
+  };
+  const struct {
+    const char* what;
+    std::string text;
+    bool equal;
+  } rows[] = {
+      {"the same text", gate, true},
+      {"a comment more", gate + "# quiet\n", true},
+      {"a default spelled out", gate + "[greet]\nwait = \"6s\"\n", true},
+      {"a scalar", changed("shards = 2", "shards = 3"), false},
+      {"a file's name", changed("/a", "/b"), false},
+      {"the code that a site means", changed("127.0.0.2", "127.0.0.3"), false},
+      {"where a backend is", changed("/run/p", "/run/q"), false},
+      {"how a backend is reached", changed("pass:", "unix:"), false},
+      {"a network of a condition", changed("/24", "/25"), false},
+      {"a pool more", gate + "[[pool]]\nname = \"q\"\nbackends = [\"pass:/run/q\"]\n", false},
+  };
+  const auto first = parse_texts({gate});
+  ASSERT_TRUE(first) << joined(first.error());
+  for (const auto& row : rows) {
+    const auto second = parse_texts({row.text});
+    ASSERT_TRUE(second) << row.what << ": " << joined(second.error());
+    EXPECT_EQ(*first->config == *second->config, row.equal) << row.what;
+  }
+}
+
 }  // namespace
 }  // namespace lychgate::config
