@@ -48,6 +48,16 @@ struct DescriptorMessage {
   msghdr header{};
 };
 
+// As many go with one message (SCM_MAX_FD, include/net/scm.h).
+inline constexpr uint32_t kDescriptorsPerMessage = 253;
+
+// A message that has come: its length, 0 at the end of the stream, or -errno; and how many
+// descriptors were with it, which are the caller's.
+struct MessageIn {
+  ssize_t result = 0;
+  uint32_t descriptors = 0;
+};
+
 enum class SendMode : uint8_t {
   kWhole,   // the completion comes when all bytes are in the socket, or with an error
   kNow,     // what fits now; -EAGAIN when nothing does
@@ -107,6 +117,10 @@ class Reactor {
   // Only tables that hold: a second slot for the connection, in the main table. Result: that slot,
   // -ENFILE when the table is full. The first stays open.
   virtual void move_to_main(uint32_t slot, OpTag tag) = 0;
+  // Any table. Real descriptors into free slots of the table, in order; the real ones stay open.
+  // Result: how many found one, or -errno for none. The slot's number within the table takes the
+  // place of each of these, which must live until the completion.
+  virtual void adopt(uint32_t table, std::span<int> descriptors, OpTag tag) = 0;
   virtual void open_socket(int family, OpTag tag) = 0;  // result: the new slot
   virtual void set_nodelay(uint32_t slot, OpTag tag) = 0;
   virtual void connect(uint32_t slot, const SocketAddress& to, OpTag tag) = 0;
@@ -118,6 +132,15 @@ class Reactor {
   virtual ssize_t splice(int from, int to, size_t bytes_max) = 0;
   virtual void set_nonblocking(int fd) = 0;
   virtual Endpoint local_endpoint(int fd) = 0;
+
+  // Connections on their way from one process to another over a seqpacket socket; at once, never
+  // blocking. The length of what was sent, or -errno.
+  virtual ssize_t send_message(int fd, std::span<const uint8_t> bytes,
+                               std::span<const int> descriptors) = 0;
+  // descriptors has room for kDescriptorsPerMessage. Fewer than were sent come when the process
+  // may open no more; the first ones do.
+  virtual MessageIn receive_message(int fd, std::span<uint8_t> into,
+                                    std::span<int> descriptors) = 0;
 
   // Provided buffers: a completion's buffer is the caller's until it gives it back.
   virtual std::span<const char> buffer(uint16_t id) const = 0;

@@ -275,6 +275,14 @@ void UringReactor::move_to_main(uint32_t slot, OpTag tag) {
   tag_entry(entry, tag);
 }
 
+void UringReactor::adopt(uint32_t table, std::span<int> descriptors, OpTag tag) {
+  io_uring_sqe* const entry = place_of(table * kernel_->table_size).entry;
+  // IORING_OP_FILES_UPDATE into any free slots (6.0): the kernel writes their numbers back.
+  io_uring_prep_rw(IORING_OP_FILES_UPDATE, entry, -1, descriptors.data(),
+                   static_cast<unsigned>(descriptors.size()), abi::kFileIndexAlloc);
+  tag_entry(entry, tag);
+}
+
 void UringReactor::open_socket(int family, OpTag tag) {
   io_uring_sqe* entry = kernel_->main.next_entry(stats_.submit_full);
   // A full unix backlog must answer -EAGAIN at once. The kernel hands such a connect to a worker
@@ -367,6 +375,57 @@ Endpoint UringReactor::local_endpoint(int fd) {
   PeerAddress local;
   if (getsockname(fd, &local.any, &local.length) != 0) return {};
   return Endpoint::from_sockaddr(&local.any);
+}
+
+namespace {
+
+// Control bytes of a message with as many descriptors as one can have.
+struct DescriptorsControl {
+  alignas(cmsghdr) char bytes[CMSG_SPACE(kDescriptorsPerMessage * sizeof(int))];
+};
+
+}  // namespace
+
+ssize_t UringReactor::send_message(int fd, std::span<const uint8_t> bytes,
+                                   std::span<const int> descriptors) {
+  LYCH_CHECK(!descriptors.empty() && descriptors.size() <= kDescriptorsPerMessage);
+  DescriptorsControl control{};
+  iovec part{const_cast<uint8_t*>(bytes.data()), bytes.size()};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control.bytes;
+  header.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
+  cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+  std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size_bytes());
+  const ssize_t sent = sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent < 0 ? -errno : sent;
+}
+
+MessageIn UringReactor::receive_message(int fd, std::span<uint8_t> into,
+                                        std::span<int> descriptors) {
+  LYCH_CHECK(descriptors.size() >= kDescriptorsPerMessage);
+  DescriptorsControl control{};
+  iovec part{into.data(), into.size()};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control.bytes;
+  header.msg_controllen = sizeof(control.bytes);
+  const ssize_t got = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0) return {-errno, 0};
+  MessageIn message{got, 0};
+  for (cmsghdr* part_of = CMSG_FIRSTHDR(&header); part_of != nullptr;
+       part_of = CMSG_NXTHDR(&header, part_of)) {
+    if (part_of->cmsg_level != SOL_SOCKET || part_of->cmsg_type != SCM_RIGHTS) continue;
+    const size_t size = part_of->cmsg_len - CMSG_LEN(0);
+    std::memcpy(descriptors.data(), CMSG_DATA(part_of), size);
+    message.descriptors = static_cast<uint32_t>(size / sizeof(int));
+  }
+  return message;
 }
 
 // IORING_OP_SHUTDOWN always goes through a worker thread (REQ_F_FORCE_ASYNC, io_uring/net.c): some

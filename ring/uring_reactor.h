@@ -64,6 +64,7 @@ class UringReactor : public Reactor {
   void poll(uint32_t slot, Readiness what, OpTag tag) override;
   void install(uint32_t slot, OpTag tag) override;
   void move_to_main(uint32_t slot, OpTag tag) override;
+  void adopt(uint32_t table, std::span<int> descriptors, OpTag tag) override;
   void open_socket(int family, OpTag tag) override;
   void set_nodelay(uint32_t slot, OpTag tag) override;
   void connect(uint32_t slot, const SocketAddress& to, OpTag tag) override;
@@ -73,6 +74,9 @@ class UringReactor : public Reactor {
   ssize_t splice(int from, int to, size_t bytes_max) override;
   void set_nonblocking(int fd) override;
   Endpoint local_endpoint(int fd) override;
+  ssize_t send_message(int fd, std::span<const uint8_t> bytes,
+                       std::span<const int> descriptors) override;
+  MessageIn receive_message(int fd, std::span<uint8_t> into, std::span<int> descriptors) override;
 
   std::span<const char> buffer(uint16_t id) const override;
   void give_back(uint16_t id) override;

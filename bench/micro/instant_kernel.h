@@ -104,6 +104,7 @@ class InstantKernel final : public ring::Reactor {
   void poll(uint32_t, ring::Readiness, OpTag) override { unknown(); }
   void install(uint32_t, OpTag) override { unknown(); }
   void move_to_main(uint32_t, OpTag) override { unknown(); }
+  void adopt(uint32_t, std::span<int>, OpTag) override { unknown(); }
   void open_socket(int, OpTag) override { unknown(); }
   void set_nodelay(uint32_t, OpTag) override { unknown(); }
   void connect(uint32_t, const SocketAddress&, OpTag) override { unknown(); }
@@ -112,6 +113,8 @@ class InstantKernel final : public ring::Reactor {
   ssize_t splice(int, int, size_t) override { unknown(); }
   void set_nonblocking(int) override { unknown(); }
   Endpoint local_endpoint(int) override { unknown(); }
+  ssize_t send_message(int, std::span<const uint8_t>, std::span<const int>) override { unknown(); }
+  ring::MessageIn receive_message(int, std::span<uint8_t>, std::span<int>) override { unknown(); }
   std::span<const char> buffer(uint16_t) const override { unknown(); }
   void give_back(uint16_t) override { unknown(); }
   uint32_t buffers_free() const override { return kRelayBuffers; }

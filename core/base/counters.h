@@ -84,7 +84,11 @@ namespace lychgate {
   X(kPassOld, "pass_old", "clients let on for what they passed on earlier visits")                \
   X(kKnownRefused, "known_refused", "clients refused at once for a failure that is remembered")   \
   X(kVisitsTold, "visits_told", "visits that the steward was told of")                            \
-  X(kVisitsLost, "visits_lost", "visits that nobody will remember: too many, or a full socket")
+  X(kVisitsLost, "visits_lost", "visits that nobody will remember: too many, or a full socket")   \
+  X(kCarried, "carried", "held clients taken over from the generation before")                    \
+  X(kCarryLost, "carry_lost", "of these, closed at once: no room, or no descriptor for them")     \
+  X(kCarryDelayed, "carry_delayed",                                                               \
+    "lots of held clients that found the way to the next generation full")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,

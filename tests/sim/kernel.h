@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -95,13 +96,14 @@ enum class Verb : uint8_t {
   kSetNodelay,
   kConnect,
   kSendDescriptor,
+  kAdopt,
 };
 
 struct Request {
   Verb verb;
   ring::OpTag tag;
   uint32_t slot = kNoSlot;
-  uint32_t table = 0;  // kAccept
+  uint32_t table = 0;  // kAccept, kAdopt
   int fd = -1;
   std::span<char> into{};
   std::span<const char> bytes{};
@@ -114,6 +116,7 @@ struct Request {
   ring::DescriptorMessage* message = nullptr;
   ring::PeerAddress* peer = nullptr;
   ring::OpTag target{};
+  std::span<int> descriptors{};  // kAdopt
   SocketPtr file{};
   int buffer = -1;         // kSend: the provided buffer it reads from
   bool in_worker = false;  // runs later, in a thread of the kernel
@@ -140,16 +143,38 @@ struct Socket {
   bool nonblocking = false;
   bool connecting = false;
   std::optional<int> connected{};
-  int waits_at = -1;   // the listener in whose waiting room it is
-  int references = 0;  // descriptors and parcels
-  int slots = 0;       // of these, direct descriptors: two while it moves
-  int claims = 0;      // parcels that somebody may still serve, or serves
+  int waits_at = -1;           // the listener in whose waiting room it is
+  int references = 0;          // descriptors and parcels
+  int slots = 0;               // of these, direct descriptors: two while it moves
+  int claims = 0;              // parcels that somebody may still serve, or serves
+  int carries = 0;             // messages to the next shard, and descriptors that came with one
+  bool on_its_way = false;     // in one of these, and in no slot of the next shard yet
+  bool carry_faulted = false;  // by this kernel, so that it may be lost
+  bool carry_lost = false;
   std::deque<Parcel> parcels{};
   std::vector<RequestPtr> armed{};
   bool wake_pending = false;
 
   size_t rx_room() const { return rx_max - std::min(rx_max, rx.size()); }
   size_t tx_room() const { return tx_max - std::min(tx_max, tx.size()); }
+};
+
+// A message of held clients.
+struct CarryMessage {
+  std::vector<uint8_t> bytes;
+  std::vector<SocketPtr> sockets;
+};
+// Who takes them over where that is not simulated.
+using CarrySink = std::function<void(std::span<const uint8_t>, std::span<const SocketPtr>)>;
+struct CarryPipe {
+  std::deque<CarryMessage> queue{};
+  CarrySink sink{};
+  std::optional<ring::OpTag> poll{};
+  uint32_t starts = 0;  // ends open for writing
+  bool last = false;    // there will be no others
+  bool broken = false;  // whoever reads is gone
+
+  bool readable() const { return !queue.empty() || (last && starts == 0); }
 };
 
 struct Pipe {
@@ -171,6 +196,8 @@ struct Faults {
   Time log_delay_max = 0;
   uint64_t packet_error_percent = 0;  // packets that the gate's own kernel does not take
   uint64_t lost_ack_percent = 0;      // clients in the waiting room that do not answer a SYN-ACK
+  uint64_t carry_full_percent = 0;    // messages to the next shard that find the socket full
+  uint64_t carry_break_percent = 0;   // and those at which the next shard is gone
   uint32_t pipes_max = 128;
 };
 

@@ -33,6 +33,8 @@ bool counts_for_slot(OpTag tag) {
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:
+    case Op::kCarry:
+    case Op::kCarryAdopt:
       return false;
     default:
       return true;
@@ -41,7 +43,8 @@ bool counts_for_slot(OpTag tag) {
 
 // For no slot that is in use.
 bool brings_a_socket(OpTag tag) {
-  return tag.operation() == Op::kDnsTcpSocket || tag.operation() == Op::kAccept;
+  const Op op = tag.operation();
+  return op == Op::kDnsTcpSocket || op == Op::kAccept || op == Op::kCarryAdopt;
 }
 
 }  // namespace
@@ -157,6 +160,9 @@ void SimReactor::install(uint32_t slot, OpTag tag) {
 }
 void SimReactor::move_to_main(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kMove, .tag = tag, .slot = slot});
+}
+void SimReactor::adopt(uint32_t table, std::span<int> descriptors, OpTag tag) {
+  queue({.verb = Verb::kAdopt, .tag = tag, .table = table, .descriptors = descriptors});
 }
 void SimReactor::open_socket(int /*family*/, OpTag tag) {
   queue({.verb = Verb::kOpenSocket, .tag = tag});

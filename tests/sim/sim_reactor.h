@@ -63,6 +63,7 @@ class SimReactor : public ring::Reactor {
   void poll(uint32_t slot, ring::Readiness what, ring::OpTag tag) override;
   void install(uint32_t slot, ring::OpTag tag) override;
   void move_to_main(uint32_t slot, ring::OpTag tag) override;
+  void adopt(uint32_t table, std::span<int> descriptors, ring::OpTag tag) override;
   void open_socket(int family, ring::OpTag tag) override;
   void set_nodelay(uint32_t slot, ring::OpTag tag) override;
   void connect(uint32_t slot, const SocketAddress& to, ring::OpTag tag) override;
@@ -71,6 +72,10 @@ class SimReactor : public ring::Reactor {
   ssize_t splice(int from, int to, size_t bytes_max) override;
   void set_nonblocking(int fd) override;
   Endpoint local_endpoint(int fd) override;
+  ssize_t send_message(int fd, std::span<const uint8_t> bytes,
+                       std::span<const int> descriptors) override;
+  ring::MessageIn receive_message(int fd, std::span<uint8_t> into,
+                                  std::span<int> descriptors) override;
   std::span<const char> buffer(uint16_t id) const override;
   void give_back(uint16_t id) override;
   uint32_t buffers_free() const override { return buffers_seen_free_; }
@@ -105,6 +110,12 @@ class SimReactor : public ring::Reactor {
   // An ICMP message has come for it: nobody listens there.
   void refuse_packets(int fd, int error);
   void say_to_control();
+  // The end that a shard takes clients over from, ends that it gives them away by, to itself or to
+  // a sink, and when there will be no more of these.
+  int make_carry_end();
+  int make_carry_start(int end_fd);
+  int make_carry_start(CarrySink sink);
+  void end_carry(int end_fd);
   void changed(Socket& socket);
 
   // What the gate must not do.
@@ -126,6 +137,9 @@ class SimReactor : public ring::Reactor {
   uint32_t real_sockets() const;     // real descriptors of sockets
   uint32_t pipes() const { return pipes_made_; }
   bool pipes_empty() const;
+  // Clients in messages, and those that were closed on their way.
+  uint32_t on_their_way() const { return on_their_way_; }
+  uint64_t carry_lost() const { return carry_lost_; }
   uint64_t relayed_bytes() const { return relayed_bytes_; }
   uint64_t bulk_bytes() const { return bulk_bytes_; }
 
@@ -146,8 +160,16 @@ class SimReactor : public ring::Reactor {
     std::shared_ptr<Pipe> pipe;
     bool reads = false;
   };
+  struct CarryEnd {
+    std::shared_ptr<CarryPipe> pipe;
+    bool reads = false;
+  };
+  // A descriptor that came with a message.
+  struct Carried {
+    SocketPtr socket;
+  };
   using File = std::variant<std::shared_ptr<Listener>, std::shared_ptr<Source>, LogEnd, PipeEnd,
-                            SocketPtr, std::shared_ptr<PacketSocket>>;
+                            SocketPtr, std::shared_ptr<PacketSocket>, CarryEnd, Carried>;
   struct Posted {
     ring::Completion completion;
     int send_buffer = -1;
@@ -214,11 +236,20 @@ class SimReactor : public ring::Reactor {
   void into_socket(Socket& socket, std::span<const char> bytes);
   int add_file(File file);
   template <typename T>
-  T* file(int fd);
+  T* file(int fd) {
+    const auto found = files_.find(fd);
+    return found == files_.end() ? nullptr : std::get_if<T>(&found->second);
+  }
   SocketPtr socket_of(int fd);
   int find_slot(uint32_t table);
   bool is_allowed(const Request& request) const;
   Answer do_move(Request& request);
+  Answer do_adopt(Request& request);
+  int carry_refusal(const CarryPipe& pipe);
+  void carry_changed(CarryPipe& pipe);
+  bool has_room_to_adopt() const;
+  void end_of_way(Socket& socket);
+  void close_carry(const CarryEnd& end);
   int buffer_of(std::span<const char> bytes) const;
 
   Agenda& agenda_;
@@ -252,6 +283,8 @@ class SimReactor : public ring::Reactor {
   uint32_t packets_held_ = 0;
 
   uint32_t pipes_made_ = 0;
+  uint32_t on_their_way_ = 0;
+  uint64_t carry_lost_ = 0;
   uint64_t relayed_bytes_ = 0;
   uint64_t bulk_bytes_ = 0;
   Time last_turn_ = 0;

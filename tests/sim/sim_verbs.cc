@@ -15,12 +15,6 @@ namespace lychgate::sim {
 
 using ring::Op;
 
-template <typename T>
-T* SimReactor::file(int fd) {
-  const auto found = files_.find(fd);
-  return found == files_.end() ? nullptr : std::get_if<T>(&found->second);
-}
-
 SocketPtr SimReactor::socket_of(int fd) {
   const SocketPtr* socket = file<SocketPtr>(fd);
   return socket == nullptr ? nullptr : *socket;
@@ -34,9 +28,13 @@ void SimReactor::submit() {
 
 // What clients do not leave free is missing to sockets to backends.
 void SimReactor::check_reserve(const std::vector<Request>& batch) {
-  const auto accepts = std::count_if(batch.begin(), batch.end(), [](const Request& request) {
+  auto accepts = std::count_if(batch.begin(), batch.end(), [](const Request& request) {
     return request.verb == Verb::kAccept && request.table == 0;
   });
+  for (const Request& request : batch) {
+    const bool adopts = request.verb == Verb::kAdopt && request.table == 0;
+    if (adopts) accepts += static_cast<ptrdiff_t>(request.descriptors.size());
+  }
   const auto moves = std::count_if(batch.begin(), batch.end(), [](const Request& request) {
     return request.verb == Verb::kMove;
   });
@@ -142,6 +140,8 @@ SimReactor::Answer SimReactor::attempt(Request& request) {
       return do_receive_packets(request);
     case Verb::kOpenSocket:
       return do_open_socket(request);
+    case Verb::kAdopt:
+      return do_adopt(request);
     case Verb::kWriteFd:
     case Verb::kSendFd:
       break;
@@ -190,6 +190,12 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
 }
 
 SimReactor::Answer SimReactor::do_poll_fd(Request& request) {
+  if (const auto* end = file<CarryEnd>(request.fd)) {
+    if (end->pipe->poll) violation("a descriptor is polled twice");
+    if (end->pipe->readable()) return answer(1);
+    end->pipe->poll = request.tag;
+    return not_yet();
+  }
   const auto* at = file<std::shared_ptr<Listener>>(request.fd);
   const auto* source = at == nullptr ? file<std::shared_ptr<Source>>(request.fd) : nullptr;
   std::optional<ring::OpTag>& poll = at != nullptr ? (*at)->poll : (*source)->poll;
@@ -279,6 +285,8 @@ SimReactor::Answer SimReactor::do_open_socket(Request& request) {
 void SimReactor::touch(const Socket& socket, const char* what) {
   if (socket.claims > 0)
     violation(fmt::format("{} on client {} after its hand-over", what, socket.client));
+  if (socket.on_its_way)
+    violation(fmt::format("{} on client {} while it is carried", what, socket.client));
 }
 
 int SimReactor::take_error(Socket& socket) {
@@ -393,7 +401,8 @@ SimReactor::Answer SimReactor::do_close(Request& request) {
     violation(fmt::format("slot {} is reset though its peer has not ended", request.slot));
   }
   socket->near_reset = socket->near_reset || request.by_reset;
-  if (--socket->slots == 0 && socket->far != nullptr) socket->far->let_go();
+  const bool gone = --socket->slots == 0 && socket->carries == 0;
+  if (gone && socket->far != nullptr) socket->far->let_go();
   drop_reference(*socket);
   return answer(0);
 }
@@ -481,6 +490,8 @@ void SimReactor::close_real(int fd) {
   const File closed = std::move(found->second);
   files_.erase(found);
   if (const auto* socket = std::get_if<SocketPtr>(&closed)) return drop_reference(**socket);
+  if (const auto* carried = std::get_if<Carried>(&closed)) return end_of_way(*carried->socket);
+  if (const auto* carry = std::get_if<CarryEnd>(&closed)) return close_carry(*carry);
   const auto* end = std::get_if<PipeEnd>(&closed);
   if (end == nullptr) return violation("a listener, log or control descriptor is closed");
   (end->reads ? end->pipe->read_open : end->pipe->write_open) = false;
