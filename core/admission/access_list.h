@@ -1,11 +1,18 @@
 // The access list: Postfix cidr_table(5) text turned into a sorted table for fast lookups.
-// Owns the table, nothing else: whoever reads the file hands over its text, and a list is replaced
-// whole by building a new one. Never half-loaded: any bad line means no list.
+// The whole list is one run of bytes, its image, which another process can read in place: nothing
+// in it points anywhere. Whoever reads the file hands over its text, and a list is replaced whole
+// by building a new one. Never half-loaded: any bad line means no list.
+//
+//   image: | header, 64 bytes | table of IPv4 | table of IPv6 |   (core/admission/interval_table.h)
+//
+// Integers are in the host's order: an image never leaves the host, nor outlives the gate.
 
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +20,7 @@
 #include <tl/expected.hpp>
 
 #include "core/base/address.h"
+#include "core/base/result.h"
 
 #include "core/admission/interval_table.h"
 
@@ -39,22 +47,35 @@ static_assert(kAccessRulesMax <= size_t{1} << (32 - kIntervalValueBits));
 class AccessList {
  public:
   // An empty list: every client is kDunno.
-  AccessList() = default;
+  AccessList();
+  // A copy reads the same bytes. There is no move, for it would leave a list without any.
+  AccessList(const AccessList&) = default;
+  AccessList& operator=(const AccessList&) = default;
 
   static tl::expected<AccessList, std::vector<AccessProblem>> parse(std::string_view text);
+
+  // Reads the bytes where they lie: they must outlive the list and its copies. Looked at is the
+  // header alone, in constant time; a table with wrong contents gives wrong results, no worse.
+  static Result<AccessList> from_image(std::span<const uint8_t> bytes);
+  std::span<const uint8_t> image() const { return image_; }
 
   // The first matching rule in file order, as Postfix does; not the longest prefix.
   AccessResult lookup(const IpAddress& address) const;
 
   // Rules read, not counting comments, `if` and `endif`.
   size_t rules() const { return rules_; }
-  // Memory of the table.
-  size_t bytes() const { return v4_.bytes() + v6_.bytes(); }
+  // Memory of the list.
+  size_t bytes() const { return image_.size(); }
 
  private:
+  // REQUIRES: a whole image.
+  AccessList(std::shared_ptr<const void> own, std::span<const uint8_t> image);
+
+  std::shared_ptr<const void> own_;  // what holds the image; none: it is somebody else's
+  std::span<const uint8_t> image_;
+  size_t rules_ = 0;
   IntervalTable<Key32> v4_;
   IntervalTable<Key128> v6_;
-  size_t rules_ = 0;
 };
 
 }  // namespace lychgate::admission

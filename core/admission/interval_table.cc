@@ -1,8 +1,10 @@
-// Sweep over the sorted intervals with a heap of those open, then the fence levels.
+// The builder sweeps over the sorted intervals with a heap of those open, then writes every level;
+// reader and writer agree by one Layout.
 
 #include "core/admission/interval_table.h"
 
 #include <algorithm>
+#include <cstring>
 #include <queue>
 #include <utility>
 
@@ -11,7 +13,6 @@
 namespace lychgate::admission {
 namespace {
 
-constexpr size_t kCacheLineBytes = 64;
 constexpr uint32_t kValueMask = (1u << kIntervalValueBits) - 1;
 constexpr size_t kValuesPerByte = 8 / kIntervalValueBits;
 
@@ -22,6 +23,33 @@ constexpr Key kLargest = ~Key{0};
 template <typename Key>
 constexpr size_t kSearchedBytes = kFanOut*(sizeof(Key) == 16 ? 8 : sizeof(Key));
 
+// Where the parts of a table lie.
+template <typename Key>
+struct Layout {
+  using Table = IntervalTable<Key>;
+  std::array<size_t, Table::kLevelsMax> keys{};    // of each level, [0] the segments
+  std::array<size_t, Table::kLevelsMax> begins{};  // in bytes
+  size_t depth = 0;
+  size_t values = 0;
+  size_t end = 0;
+
+  explicit Layout(size_t segments) {
+    LYCH_CHECK(segments > 0 && segments <= Table::kSegmentsMax);
+    do {
+      keys[depth++] = segments;
+      segments = blocks_for(segments);
+    } while (keys[depth - 1] > kFanOut);
+    for (size_t i = depth; i-- > 0; values += blocks_for(keys[i]) * sizeof(KeyBlock<Key>)) {
+      begins[i] = values;
+    }
+    const size_t value_bytes = (keys[0] + kValuesPerByte - 1) / kValuesPerByte;
+    end = values + (value_bytes + kTableAlignment - 1) / kTableAlignment * kTableAlignment;
+  }
+  static size_t blocks_for(size_t count) { return (count + kFanOut - 1) / kFanOut; }
+};
+static_assert(IntervalTable<Key32>::kSegmentsMax == size_t{1} << (4 * 8) && kFanOut == 1 << 4,
+              "as many levels as the largest table needs");
+
 template <typename Key>
 struct LaterRank {
   bool operator()(const Interval<Key>& a, const Interval<Key>& b) const { return a.rank > b.rank; }
@@ -30,7 +58,7 @@ struct LaterRank {
 }  // namespace
 
 template <typename Key>
-IntervalTable<Key>::IntervalTable(std::vector<Interval<Key>> intervals) : levels_(1) {
+IntervalTableBuilder<Key>::IntervalTableBuilder(std::vector<Interval<Key>> intervals) {
   std::sort(intervals.begin(), intervals.end(),
             [](const Interval<Key>& a, const Interval<Key>& b) { return a.first < b.first; });
   std::priority_queue<Interval<Key>, std::vector<Interval<Key>>, LaterRank<Key>> open;
@@ -55,39 +83,54 @@ IntervalTable<Key>::IntervalTable(std::vector<Interval<Key>> intervals) : levels
       at = open.top().last + 1;
     }
   }
-  build_fences();
 }
 
 template <typename Key>
-void IntervalTable<Key>::Level::append(Key key) {
-  if (size % kFanOut == 0) {
-    blocks.emplace_back();
-    for (size_t i = 0; i < kFanOut; ++i) blocks.back().set(i, kLargest<Key>);
-  }
-  blocks.back().set(size % kFanOut, key);
-  ++size;
-}
-
-template <typename Key>
-void IntervalTable<Key>::append(Key first, uint32_t value) {
-  const size_t index = levels_[0].size;
+void IntervalTableBuilder<Key>::append(Key first, uint32_t value) {
+  const size_t index = firsts_.size();
   if (index > 0 && value == last_value_) return;
   last_value_ = value;
-  levels_[0].append(first);
+  firsts_.push_back(first);
   if (index % kValuesPerByte == 0) values_.push_back(0);
   const auto shifted = value << (index % kValuesPerByte * kIntervalValueBits);
   values_.back() = static_cast<uint8_t>(values_.back() | shifted);
 }
 
+// The last block of a level is padded with the largest key, so that a block is always searched
+// whole.
 template <typename Key>
-void IntervalTable<Key>::build_fences() {
-  while (levels_.back().blocks.size() > 1) {
-    Level fences;
-    for (const Block& block : levels_.back().blocks) fences.append(block.get(0));
-    levels_.push_back(std::move(fences));
+void IntervalTableBuilder<Key>::write(std::span<uint8_t> out) const {
+  const Layout<Key> layout(segments());
+  LYCH_CHECK(out.size() == layout.end);
+  size_t stride = 1;
+  for (size_t level = 0; level < layout.depth; ++level, stride *= kFanOut) {
+    uint8_t* to = out.data() + layout.begins[level];
+    for (size_t key = 0; key < layout.keys[level]; to += sizeof(KeyBlock<Key>)) {
+      KeyBlock<Key> block;
+      for (size_t i = 0; i < kFanOut; ++i, ++key) {
+        block.set(i, key < layout.keys[level] ? firsts_[key * stride] : kLargest<Key>);
+      }
+      std::memcpy(to, &block, sizeof(block));
+    }
   }
-  for (Level& level : levels_) level.blocks.shrink_to_fit();
-  values_.shrink_to_fit();
+  std::memcpy(out.data() + layout.values, values_.data(), values_.size());
+}
+
+template <typename Key>
+size_t IntervalTable<Key>::bytes_for(size_t segments) {
+  return Layout<Key>(segments).end;
+}
+
+template <typename Key>
+IntervalTable<Key>::IntervalTable(std::span<const uint8_t> bytes, size_t segments) {
+  const Layout<Key> layout(segments);
+  LYCH_CHECK(bytes.size() == layout.end);
+  LYCH_CHECK(reinterpret_cast<uintptr_t>(bytes.data()) % kTableAlignment == 0);
+  depth_ = layout.depth;
+  for (size_t i = 0; i < depth_; ++i) {
+    levels_[i] = {reinterpret_cast<const Block*>(bytes.data() + layout.begins[i]), layout.keys[i]};
+  }
+  values_ = bytes.data() + layout.values;
 }
 
 // Where in the block the last key not above `key` is. Four halvings without a branch, because each
@@ -96,7 +139,7 @@ void IntervalTable<Key>::build_fences() {
 template <typename Key>
 size_t IntervalTable<Key>::find_in(const Block& block, Key key) {
   const auto* bytes = reinterpret_cast<const char*>(&block);
-  for (size_t i = 0; i < kSearchedBytes<Key>; i += kCacheLineBytes) __builtin_prefetch(bytes + i);
+  for (size_t i = 0; i < kSearchedBytes<Key>; i += kTableAlignment) __builtin_prefetch(bytes + i);
   size_t at = 0;
   for (size_t step = kFanOut / 2; step > 0; step /= 2) {
     at += block.not_above(at + step, key) ? step : 0;
@@ -107,7 +150,7 @@ size_t IntervalTable<Key>::find_in(const Block& block, Key key) {
 template <typename Key>
 uint32_t IntervalTable<Key>::find(Key key) const {
   size_t at = 0;
-  for (size_t i = levels_.size(); i-- > 0;) {
+  for (size_t i = depth_; i-- > 0;) {
     const Level& level = levels_[i];
     // The values of a block share a cache line; asked for now, they arrive while it is searched.
     if (i == 0) __builtin_prefetch(&values_[at * kFanOut / kValuesPerByte]);
@@ -117,14 +160,9 @@ uint32_t IntervalTable<Key>::find(Key key) const {
   return values_[at / kValuesPerByte] >> (at % kValuesPerByte * kIntervalValueBits) & kValueMask;
 }
 
-template <typename Key>
-size_t IntervalTable<Key>::bytes() const {
-  size_t sum = values_.capacity();
-  for (const Level& level : levels_) sum += level.blocks.capacity() * sizeof(Block);
-  return sum;
-}
-
 template class IntervalTable<Key32>;
 template class IntervalTable<Key128>;
+template class IntervalTableBuilder<Key32>;
+template class IntervalTableBuilder<Key128>;
 
 }  // namespace lychgate::admission

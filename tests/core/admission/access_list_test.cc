@@ -2,6 +2,11 @@
 
 #include "core/admission/access_list.h"
 
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -215,6 +220,112 @@ TEST(AccessList, CountsItsRules) {
   ASSERT_TRUE(list.has_value());
   EXPECT_EQ(list->rules(), 2U);
   EXPECT_GT(list->bytes(), 0U);
+}
+
+constexpr std::string_view kBothFamilies =
+    "10.0.0.0/8 permit\n192.0.2.1 reject\n2001:db8::/32 reject\n::/0 permit\n";
+
+// A copy of the list's image as another process would map it.
+class Mapped {
+ public:
+  explicit Mapped(const AccessList& list) : lines_(list.bytes() / sizeof(Line)) {
+    std::memcpy(lines_.data(), list.image().data(), list.bytes());
+  }
+  std::span<uint8_t> bytes() { return {lines_.data()->bytes.data(), lines_.size() * sizeof(Line)}; }
+
+ private:
+  struct alignas(kTableAlignment) Line {
+    std::array<uint8_t, kTableAlignment> bytes;
+  };
+  std::vector<Line> lines_;
+};
+
+TEST(AccessList, IsReadFromItsImageInPlace) {
+  for (const std::string_view text : {kBothFamilies, std::string_view()}) {
+    const auto list = AccessList::parse(text);
+    ASSERT_TRUE(list.has_value());
+    Mapped memory(*list);
+    const auto read = AccessList::from_image(memory.bytes());
+    ASSERT_TRUE(read.has_value()) << read.error().text;
+    EXPECT_EQ(read->image().data(), memory.bytes().data()) << "nothing is copied";
+    EXPECT_EQ(read->rules(), list->rules());
+    EXPECT_EQ(read->bytes(), list->bytes());
+    for (const char* address : {"10.1.1.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001::"}) {
+      const IpAddress client = IpAddress::parse(address).value();
+      EXPECT_EQ(read->lookup(client), list->lookup(client)) << address;
+    }
+  }
+}
+
+TEST(AccessList, ACopyReadsTheSameBytesWhenTheFirstIsGone) {
+  AccessList copy;
+  EXPECT_EQ(copy.lookup(IpAddress::parse("10.1.1.1").value()), kNo);
+  {
+    const AccessList list = *AccessList::parse(kBothFamilies);
+    copy = list;
+    EXPECT_EQ(copy.image().data(), list.image().data());
+  }
+  EXPECT_EQ(copy.lookup(IpAddress::parse("10.1.1.1").value()), kYes);
+}
+
+TEST(AccessList, RefusesAnImageThatItCannotRead) {
+  using Bytes = std::span<uint8_t>;
+  const auto put = [](Bytes bytes, size_t at, uint64_t value) {
+    std::memcpy(bytes.data() + at, &value, sizeof(value));
+    return bytes;
+  };
+  // Of the header: magic and version 4 bytes each, then 8 each: rules, segments of IPv4, of IPv6.
+  constexpr size_t kVersionAt = 4;
+  constexpr size_t kV4At = 16;
+  constexpr size_t kV6At = 24;
+  const struct {
+    const char* what;
+    std::function<Bytes(Bytes)> damage;
+    const char* says;
+  } rows[] = {
+      {"no bytes", [](Bytes bytes) { return bytes.first(0); }, "shorter than its header"},
+      {"half a header", [](Bytes bytes) { return bytes.first(32); }, "shorter than its header"},
+      {"the header alone", [](Bytes bytes) { return bytes.first(64); }, "its header contradicts"},
+      {"the last line missing", [](Bytes bytes) { return bytes.first(bytes.size() - 64); },
+       "its header contradicts"},
+      {"the last byte missing", [](Bytes bytes) { return bytes.first(bytes.size() - 1); },
+       "its header contradicts"},
+      {"not at the beginning of a line", [](Bytes bytes) { return bytes.subspan(8); },
+       "not aligned"},
+      {"text", [](Bytes bytes) { return bytes[0] = '#', bytes; }, "not one at all"},
+      {"a later version", [](Bytes bytes) { return ++bytes[kVersionAt], bytes; },
+       "another version"},
+      {"no IPv4 segments", [&](Bytes bytes) { return put(bytes, kV4At, 0); }, "contradicts"},
+      {"no IPv6 segments", [&](Bytes bytes) { return put(bytes, kV6At, 0); }, "contradicts"},
+      {"too many for the bytes", [&](Bytes bytes) { return put(bytes, kV4At, 17); }, "contradicts"},
+      {"too many for any sum", [&](Bytes bytes) { return put(bytes, kV6At, ~uint64_t{0}); },
+       "contradicts"},
+      {"families exchanged", [&](Bytes bytes) { return put(put(bytes, kV4At, 100), kV6At, 5); },
+       "contradicts"},
+  };
+  const auto list = AccessList::parse(kBothFamilies);
+  ASSERT_TRUE(list.has_value());
+  for (const auto& row : rows) {
+    Mapped memory(*list);
+    const auto read = AccessList::from_image(row.damage(memory.bytes()));
+    ASSERT_FALSE(read.has_value()) << row.what;
+    EXPECT_NE(read.error().text.find(row.says), std::string::npos)
+        << row.what << ", got: " << read.error().text;
+  }
+}
+
+TEST(AccessList, OfABrokenTableTheResultsAreWrongAndNoWorse) {
+  const auto list = AccessList::parse(kBothFamilies);
+  ASSERT_TRUE(list.has_value());
+  for (const int fill : {0x00, 0x7f, 0xff}) {
+    Mapped memory(*list);
+    std::memset(memory.bytes().data() + 64, fill, memory.bytes().size() - 64);
+    const auto read = AccessList::from_image(memory.bytes());
+    ASSERT_TRUE(read.has_value()) << read.error().text;
+    for (const char* address : {"0.0.0.0", "10.1.1.1", "255.255.255.255", "::", "ffff::ffff"}) {
+      EXPECT_LE(read->lookup(IpAddress::parse(address).value()), kBad) << fill << address;
+    }
+  }
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include "core/admission/interval_table.h"
 
+#include <array>
+#include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -13,6 +16,31 @@ namespace {
 constexpr uint32_t rank(uint32_t order, uint32_t value) {
   return order << kIntervalValueBits | value;
 }
+
+// A table with the memory that it is read from.
+template <typename Key>
+class Built {
+ public:
+  explicit Built(std::vector<Interval<Key>> intervals)
+      : Built(IntervalTableBuilder<Key>(std::move(intervals))) {}
+  const IntervalTable<Key>* operator->() const { return &table_; }
+
+ private:
+  struct alignas(kTableAlignment) Line {
+    std::array<uint8_t, kTableAlignment> bytes;
+  };
+  explicit Built(const IntervalTableBuilder<Key>& builder)
+      : lines_(IntervalTable<Key>::bytes_for(builder.segments()) / sizeof(Line)),
+        table_(written(builder), builder.segments()) {}
+  std::span<const uint8_t> written(const IntervalTableBuilder<Key>& builder) {
+    const std::span<uint8_t> bytes(lines_.data()->bytes.data(), lines_.size() * sizeof(Line));
+    builder.write(bytes);
+    return bytes;
+  }
+
+  std::vector<Line> lines_;
+  IntervalTable<Key> table_;
+};
 
 TEST(IntervalTable, FindsTheFirstInOrder) {
   struct Probe {
@@ -41,14 +69,14 @@ TEST(IntervalTable, FindsTheFirstInOrder) {
       {"neighbours do not leak", {{10, 14, rank(0, 1)}, {15, 20, rank(1, 2)}}, 15, 2},
   };
   for (const Probe& probe : probes) {
-    EXPECT_EQ(IntervalTable<Key32>(probe.intervals).find(probe.key), probe.want) << probe.what;
+    EXPECT_EQ(Built<Key32>(probe.intervals)->find(probe.key), probe.want) << probe.what;
   }
 }
 
 TEST(IntervalTable, JoinsNeighboursOfOneValue) {
   std::vector<Interval<Key32>> intervals;
   for (uint32_t i = 0; i < 1000; ++i) intervals.push_back({i * 4, i * 4 + 3, rank(i, 1)});
-  EXPECT_EQ(IntervalTable<Key32>(std::move(intervals)).segments(), 2U);
+  EXPECT_EQ(Built<Key32>(std::move(intervals))->segments(), 2U);
 }
 
 // Every size from one block to three levels, so that full, half-full and just-begun blocks of
@@ -61,13 +89,34 @@ void check_all_sizes() {
       const Key first = ~Key{0} - Key{2 * (count - i) - 1};
       intervals.push_back({first + 1, first + 1, rank(i, i % 3 + 1)});
     }
-    const IntervalTable<Key> table(intervals);
+    const Built<Key> table(intervals);
     for (const auto& interval : intervals) {
-      ASSERT_EQ(table.find(interval.first), interval.rank & 3) << "of " << count;
-      ASSERT_EQ(table.find(interval.first - 1), 0U) << "of " << count;
+      ASSERT_EQ(table->find(interval.first), interval.rank & 3) << "of " << count;
+      ASSERT_EQ(table->find(interval.first - 1), 0U) << "of " << count;
     }
-    ASSERT_EQ(table.find(0), 0U) << "of " << count;
+    ASSERT_EQ(table->find(0), 0U) << "of " << count;
   }
+}
+
+TEST(IntervalTable, TakesAsManyBytesAsItsSegmentsNeed) {
+  const struct {
+    const char* what;
+    size_t segments;
+    size_t bytes32;
+    size_t bytes128;
+  } rows[] = {
+      {"one block, one line of values", 1, 64 + 64, 256 + 64},
+      {"a full block", 16, 64 + 64, 256 + 64},
+      {"two blocks and their fences", 17, 3 * 64 + 64, 3 * 256 + 64},
+      {"two full levels, a full line of values", 256, 17 * 64 + 64, 17 * 256 + 64},
+      {"three levels, a second line", 257, 20 * 64 + 128, 20 * 256 + 128},
+  };
+  for (const auto& row : rows) {
+    EXPECT_EQ(IntervalTable<Key32>::bytes_for(row.segments), row.bytes32) << row.what;
+    EXPECT_EQ(IntervalTable<Key128>::bytes_for(row.segments), row.bytes128) << row.what;
+  }
+  EXPECT_GT(IntervalTable<Key32>::bytes_for(IntervalTable<Key32>::kSegmentsMax), size_t{1} << 34)
+      << "the largest has levels enough";
 }
 
 TEST(IntervalTable, WorksAtEverySizeOf32Bits) {
