@@ -7,8 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core/admission/access_list.h"
 #include "core/base/client_record.h"
 #include "tests/dns/wire_messages.h"
 #include "tests/fuzz/targets.h"
@@ -109,6 +111,33 @@ TEST(FuzzSmoke, ControlTakesAnyLine) {
                            "99999999999d"sv, "limit=0 "sv, "kill"sv,   "\0"sv});
     line.erase(line.begin(), line.begin() + (random.one_in(8) ? 0 : 2));
     fuzz_control(line);
+  }
+}
+
+// Images of lists of one to three levels, most of them with something changed: a number of the
+// header, a byte anywhere, the length.
+TEST(FuzzSmoke, AccessListsAreReadFromAnyImage) {
+  sim::Random random(20240605);
+  std::vector<std::vector<uint8_t>> images;
+  for (const int rules : {0, 8, 100, 300}) {
+    std::string text;
+    for (int i = 0; i < rules; ++i) {
+      text +=
+          fmt::format("10.0.{}.{} reject\n2001:db8:{:x}::/48 permit\n", i / 256, i % 256, 2 * i);
+    }
+    const auto list = admission::AccessList::parse(text);
+    ASSERT_TRUE(list.has_value());
+    images.emplace_back(list->image().begin(), list->image().end());
+  }
+  for (int i = 0; i < kRounds / 4; ++i) {
+    std::vector<uint8_t> image = images[random.between(0, images.size() - 1)];
+    // Magic and version with 4 bytes each, then rules and the segments of both families with 8.
+    if (random.one_in(3)) image[random.between(0, 31)] = static_cast<uint8_t>(random.next());
+    for (uint64_t left = random.between(0, 20); left > 0; --left) {
+      image[random.between(64, image.size() - 1)] = static_cast<uint8_t>(random.next());
+    }
+    if (random.one_in(4)) image.resize(random.between(0, image.size() + 64));
+    fuzz_access_image(image);
   }
 }
 

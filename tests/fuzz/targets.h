@@ -18,5 +18,7 @@ void fuzz_replies(std::span<const uint8_t> input);
 void fuzz_control(std::span<const uint8_t> input);
 // core/base/client_record.h: a key, a record, or two records.
 void fuzz_record(std::span<const uint8_t> input);
+// core/admission/access_list.h: the image of a list.
+void fuzz_access_image(std::span<const uint8_t> input);
 
 }  // namespace lychgate::fuzz
