@@ -31,10 +31,10 @@ Pools::Pools(const config::Config& config, std::span<ShardCounters> all, uint32_
   }
 }
 
-uint64_t Pools::open_on_host(uint32_t pool, uint32_t backend) const {
+uint64_t Pools::open_on_host(Cell cell) const {
   uint64_t open = 0;
   for (const ShardCounters& shard : all_) {
-    open += shard.backend_open[pool][backend].load(std::memory_order_relaxed);
+    open += shard.backend_open[cell.pool][cell.backend].load(std::memory_order_relaxed);
   }
   return open;
 }
@@ -47,8 +47,9 @@ Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) {
   uint64_t best_weight = 1;
   for (uint32_t i = 0; i < settings.backends.size(); ++i) {
     if ((tried >> i & 1) != 0 || rest_[pool][i].resting(now)) continue;
-    if (all_[self_].use_of(pool, i) != BackendUse::kUp) continue;
-    const uint64_t open = open_on_host(pool, i);
+    const Cell cell = cell_of(pool, i);
+    if (all_[self_].use_of(cell.pool, cell.backend) != BackendUse::kUp) continue;
+    const uint64_t open = open_on_host(cell);
     if (open >= settings.connections) {
       choice.any_full = true;
       continue;
@@ -86,13 +87,15 @@ uint32_t Pools::take_turn(uint32_t pool, TriedSet among) {
 }
 
 void Pools::opened(uint32_t pool, uint32_t backend) {
-  ShardCounters::shift(all_[self_].backend_open[pool][backend], 1);
-  ShardCounters::shift(all_[self_].pool_open[pool], 1);
+  const Cell cell = cell_of(pool, backend);
+  ShardCounters::shift(all_[self_].backend_open[cell.pool][cell.backend], 1);
+  ShardCounters::shift(all_[self_].pool_open[cell.pool], 1);
 }
 
 void Pools::closed(uint32_t pool, uint32_t backend) {
-  ShardCounters::shift(all_[self_].backend_open[pool][backend], -1);
-  ShardCounters::shift(all_[self_].pool_open[pool], -1);
+  const Cell cell = cell_of(pool, backend);
+  ShardCounters::shift(all_[self_].backend_open[cell.pool][cell.backend], -1);
+  ShardCounters::shift(all_[self_].pool_open[cell.pool], -1);
 }
 
 void Pools::succeeded(uint32_t pool, uint32_t backend) {

@@ -55,7 +55,15 @@ class Pools {
   bool failed(uint32_t pool, uint32_t backend, Tick now);
 
  private:
-  uint64_t open_on_host(uint32_t pool, uint32_t backend) const;
+  // Where a backend is counted.
+  struct Cell {
+    uint32_t pool;
+    uint32_t backend;
+  };
+  Cell cell_of(uint32_t pool, uint32_t backend) const {
+    return {config_.cells.pools[pool], config_.cells.backends[pool][backend]};
+  }
+  uint64_t open_on_host(Cell cell) const;
   uint32_t take_turn(uint32_t pool, TriedSet among);
 
   const config::Config& config_;

@@ -34,6 +34,10 @@ const config::Backend& Transfers::backend_of(const Record& record) const {
   return config_.pools[record.pool].backends[record.backend];
 }
 
+void Transfers::count(uint32_t pool, HandoffOutcome outcome) {
+  connections_.counters.add_outcome(config_.cells.pools[pool], outcome);
+}
+
 uint32_t Transfers::index_of(const Record& record) const {
   return static_cast<uint32_t>(&record - records_.get());
 }
@@ -52,7 +56,7 @@ void Transfers::begin(uint32_t client, uint32_t pool, Tick now) {
   LYCH_CHECK(slot.phase == Phase::kHandoff && slot.in_flight == 0);
   const ConnId id = connections_.slots.id(client);
   if (free_.empty()) {
-    connections_.counters.add_outcome(pool, HandoffOutcome::kGaveUp);
+    count(pool, HandoffOutcome::kGaveUp);
     outcomes_.push_back({id, TransferNews::kGaveUp});
     return;
   }
@@ -78,7 +82,7 @@ void Transfers::next_backend(Record& record, Tick now) {
       record.backend = *choice.backend;
       break;
     }
-    if (choice.any_full) connections_.counters.add_outcome(record.pool, HandoffOutcome::kFull);
+    if (choice.any_full) count(record.pool, HandoffOutcome::kFull);
     if (!fall_back(record, now)) return wait_for_backend(record, now);
   }
   pools_.opened(record.pool, record.backend);
@@ -100,7 +104,7 @@ bool Transfers::fall_back(Record& record, Tick now) {
   const config::Pool& pool = config_.pools[record.pool];
   // The configuration has no loops of fallbacks; the bound is for the day it has.
   if (!pool.fallback_index || record.fallbacks >= config_.pools.size()) return false;
-  connections_.counters.add_outcome(record.pool, HandoffOutcome::kFellBack);
+  count(record.pool, HandoffOutcome::kFellBack);
   say_fallback(record, now);
   record.pool = *pool.fallback_index;
   record.tried = 0;
@@ -128,7 +132,7 @@ void Transfers::wait_for_backend(Record& record, Tick now) {
     record.give_up_at = now + to_ticks(config_.pools[record.pool].wait);
   }
   if (stopping_ || tick_reached(now, record.give_up_at)) {
-    connections_.counters.add_outcome(record.pool, HandoffOutcome::kGaveUp);
+    count(record.pool, HandoffOutcome::kGaveUp);
     return end(record, TransferNews::kGaveUp);
   }
   record.stage = Stage::kWaiting;
@@ -148,7 +152,7 @@ void Transfers::say(std::string line) {
 
 void Transfers::attempt_failed(Record& record, HandoffOutcome why, std::string_view cause,
                                Tick now) {
-  connections_.counters.add_outcome(record.pool, why);
+  count(record.pool, why);
   // A full backend is alive: it rests no longer than until somebody leaves.
   const bool rests = why != HandoffOutcome::kFull;
   if (rests && pools_.failed(record.pool, record.backend, now)) {
@@ -272,7 +276,7 @@ void Transfers::stop() {
   stopping_ = true;
   for (Record& record : std::span(records_.get(), records_count_)) {
     if (record.stage != Stage::kWaiting) continue;
-    connections_.counters.add_outcome(record.pool, HandoffOutcome::kGaveUp);
+    count(record.pool, HandoffOutcome::kGaveUp);
     end(record, TransferNews::kGaveUp);
   }
 }

@@ -131,6 +131,7 @@ class Transfers {
 
   void arm(Record& record, Tick deadline);
   void say(std::string line);
+  void count(uint32_t pool, HandoffOutcome outcome);
   const config::Backend& backend_of(const Record& record) const;
   SessionEnds ends_of(const Record& record) const;
   bool needs_local_address(const Record& record) const;

@@ -165,7 +165,7 @@ void Transfers::taken(Record& record, const Completion& completion, Tick now) {
   }
   connections_.counters.add(Counter::kHandedOff);
   connections_.counters.handoff_time.took(now - record.begun);
-  connections_.counters.add_outcome(record.pool, HandoffOutcome::kTaken);
+  count(record.pool, HandoffOutcome::kTaken);
   pools_.succeeded(record.pool, record.backend);
   drop_backend(record);
   end(record, TransferNews::kTaken);
@@ -174,7 +174,7 @@ void Transfers::taken(Record& record, const Completion& completion, Tick now) {
 // The message is still in the service's queue and an smtpd may serve the client later, so nobody
 // else may: our copy is closed and the client is not told anything.
 void Transfers::not_taken_in_time(Record& record) {
-  connections_.counters.add_outcome(record.pool, HandoffOutcome::kTimedOut);
+  count(record.pool, HandoffOutcome::kTimedOut);
   say(fmt::format("warning: pool {}: timeout sending connection to service {}",
                   config_.pools[record.pool].name, backend_of(record).text));
   drop_backend(record);
@@ -230,7 +230,7 @@ void Transfers::greeted(Record& record, const Completion& completion, Tick now) 
   }
   connections_.counters.add(Counter::kHandedOff);
   connections_.counters.handoff_time.took(now - record.begun);
-  connections_.counters.add_outcome(record.pool, HandoffOutcome::kTaken);
+  count(record.pool, HandoffOutcome::kTaken);
   pools_.succeeded(record.pool, record.backend);
   record.stage = Stage::kRelaying;
   record.waiting = false;

@@ -58,14 +58,14 @@ ListFault fault_of(const ListCounters& counts) {
 }
 
 WhyList part_of(const Online& online, const config::List& list, uint32_t index) {
-  const ListBoard& board = online.shared().boards[index];
+  const ListBoard& board = online.board(index);
   WhyList part{.list = &list,
                .state = static_cast<ListState>(board.state.load()),
                .fault = static_cast<ListFault>(board.fault.load()),
                .answer = online.lookups().answer(online.client(), index)};
   const bool failed = part.answer.state == dns::AnswerState::kFailed;
   if (failed && part.state != ListState::kDisabled) {
-    part.fault = fault_of(online.counters().lists[index]);
+    part.fault = fault_of(online.counts(index));
   }
   if (part.answer.state == dns::AnswerState::kAnswered) {
     part.ttl = online.lookups().seconds_left(part.answer);
@@ -102,7 +102,7 @@ Result<int> check_online(const config::Config& config, const ListsPlan& plan) {
     fmt::print("no list could be tested\n");
     return static_cast<int>(ExitCode::kUnavailable);
   }
-  const Proof proof = proof_of(plan.lists, (*online)->shared());
+  const Proof proof = proof_of(plan.lists, config.cells, (*online)->shared());
   fmt::print("{}", proof.text);
   return proof.good ? 0 : static_cast<int>(ExitCode::kUnavailable);
 }

@@ -91,8 +91,10 @@ std::string pools(const ControlRequest& request, const ControlParts& parts) {
 std::string answer_request(const ControlRequest& request, const ControlParts& parts) {
   const StatusParts status{
       .shards = parts.counters, .config = parts.config, .deferred_acks = parts.deferred_acks};
-  const ListsReportParts lists{
-      .lists = parts.lists, .shared = parts.shared_lists, .counters = parts.counters};
+  const ListsReportParts lists{.lists = parts.lists,
+                               .cells = parts.config.cells,
+                               .shared = parts.shared_lists,
+                               .counters = parts.counters};
   switch (request.verb) {
     case ControlVerb::kStatus:
       return request.json ? status_json(status) : status_text(status);

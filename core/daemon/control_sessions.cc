@@ -57,15 +57,32 @@ std::string_view listener_of(const SessionRow& row, const SessionNames& names) {
   return row.listener < listens.size() ? std::string_view(listens[row.listener].name) : "";
 }
 
+// Of a session that is finished under the configuration before.
+constexpr std::string_view kGone = "(gone)";
+
+// The pool's number in the configuration; none: it has no pool of that cell.
+std::optional<size_t> find_pool(const SessionRow& row, const config::Config& config) {
+  for (size_t i = 0; i < config.pools.size(); ++i) {
+    if (config.cells.pools[i] == row.pool) return i;
+  }
+  return std::nullopt;
+}
+
 std::string_view pool_of(const SessionRow& row, const SessionNames& names) {
-  const auto& pools = names.config.pools;
-  return row.pool < pools.size() ? std::string_view(pools[row.pool].name) : "";
+  if (row.pool == kNoPlace) return "";
+  const auto pool = find_pool(row, names.config);
+  return pool ? std::string_view(names.config.pools[*pool].name) : kGone;
 }
 
 std::string_view backend_of(const SessionRow& row, const SessionNames& names) {
-  const auto& pools = names.config.pools;
-  if (row.pool >= pools.size() || row.backend >= pools[row.pool].backends.size()) return "";
-  return pools[row.pool].backends[row.backend].text;
+  if (row.backend == kNoPlace) return "";
+  const auto pool = find_pool(row, names.config);
+  if (!pool) return kGone;
+  const auto& backends = names.config.pools[*pool].backends;
+  for (size_t i = 0; i < backends.size(); ++i) {
+    if (names.config.cells.backends[*pool][i] == row.backend) return backends[i].text;
+  }
+  return kGone;
 }
 
 std::string shards_text(const std::vector<uint32_t>& shards) {

@@ -15,17 +15,18 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 Figures::Pool take_pool(const FiguresParts& parts, size_t pool) {
   const config::Pool& settings = parts.config.pools[pool];
+  const uint8_t cell = parts.config.cells.pools[pool];
   Figures::Pool out;
   out.name = settings.name;
   out.backends = settings.backends.size();
   for (uint32_t i = 0; i < settings.backends.size(); ++i) {
-    const BackendUse use = parts.shards[0].use_of(static_cast<uint32_t>(pool), i);
+    const BackendUse use = parts.shards[0].use_of(cell, parts.config.cells.backends[pool][i]);
     out.backends_up += use == BackendUse::kUp ? 1 : 0;
   }
   for (const ShardCounters& shard : parts.shards) {
-    out.open += shard.pool_open[pool].load(kRelaxed);
+    out.open += shard.pool_open[cell].load(kRelaxed);
     for (size_t i = 0; i < kHandoffOutcomeCount; ++i) {
-      out.outcomes[i] += shard.outcomes[pool][i].load(kRelaxed);
+      out.outcomes[i] += shard.outcomes[cell][i].load(kRelaxed);
     }
   }
   return out;
@@ -33,11 +34,12 @@ Figures::Pool take_pool(const FiguresParts& parts, size_t pool) {
 
 Figures::List take_list(const FiguresParts& parts, size_t list) {
   Figures::List out;
+  const uint8_t cell = parts.config.cells.lists[list];
   out.name = parts.lists[list].name;
-  out.state = kListStateNames[parts.shared.boards[list].state.load(kRelaxed)];
+  out.state = kListStateNames[parts.shared.boards[cell].state.load(kRelaxed)];
   std::array<uint64_t, kLatencyCells> latency{};
   for (const ShardCounters& shard : parts.shards) {
-    const ListCounters& from = shard.lists[list];
+    const ListCounters& from = shard.lists[cell];
     out.queries += from.queries.load(kRelaxed);
     out.listed += from.listed.load(kRelaxed);
     out.errors +=

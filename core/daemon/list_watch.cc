@@ -80,21 +80,22 @@ std::string span_text(std::chrono::seconds span) {
   return fmt::format("{}s", all);
 }
 
-uint64_t queries_of(std::span<const ShardCounters> shards, uint32_t list) {
+uint64_t queries_of(std::span<const ShardCounters> shards, uint32_t cell) {
   uint64_t sum = 0;
-  for (const ShardCounters& shard : shards) sum += shard.lists[list].queries.load(kRelaxed);
+  for (const ShardCounters& shard : shards) sum += shard.lists[cell].queries.load(kRelaxed);
   return sum;
 }
 
 }  // namespace
 
 uint64_t queries_today(const SharedLists& shared, std::span<const ShardCounters> shards,
-                       uint32_t list) {
-  return queries_of(shards, list) - shared.boards[list].day_base.load(kRelaxed);
+                       uint32_t cell) {
+  return queries_of(shards, cell) - shared.boards[cell].day_base.load(kRelaxed);
 }
 
 ListWatch::ListWatch(const ListWatchParts& parts, Tick now)
-    : lists_(parts.lists),
+    : cells_(parts.cells),
+      lists_(parts.lists),
       shared_(parts.shared),
       counters_(parts.counters),
       stop_over_budget_(parts.dnsl.stop_over_budget),
@@ -108,7 +109,7 @@ ListWatch::ListWatch(const ListWatchParts& parts, Tick now)
     for (uint32_t point = 0; point < kProbePoints; ++point) {
       if (address_of(lists_[i], point)) watched.points |= static_cast<uint8_t>(1u << point);
     }
-    const bool unseen = shared_.boards[i].state.load(kRelaxed) == 0;
+    const bool unseen = board_of(i).state.load(kRelaxed) == 0;
     // Trusted at once; every_second() gives the date.
     if (watched.points == 0 && unseen) publish(i, WallTime());
   }
@@ -198,7 +199,7 @@ dns::ProbeOutcome ListWatch::outcome_of(uint32_t list) const {
 // asked from now on, or no more.
 void ListWatch::publish(uint32_t list, WallTime wall) {
   const Watched& watched = watched_[list];
-  ListBoard& board = shared_.boards[list];
+  ListBoard& board = board_of(list);
   const auto before = static_cast<ListState>(board.state.load(kRelaxed));
   const auto fault_before = static_cast<ListFault>(board.fault.load(kRelaxed));
   ListState state = watched.points == 0 ? ListState::kUp : watched.health.state();
@@ -233,7 +234,7 @@ void ListWatch::every_second(Tick now, WallTime wall) {
   const bool new_day = enter_day(wall);
   for (uint32_t i = 0; i < watched_.size(); ++i) {
     // A board that nobody has written: the list waits for its first proof, since now.
-    ListBoard& board = shared_.boards[i];
+    ListBoard& board = board_of(i);
     if (board.since.load(kRelaxed) == 0) board.since.store(seconds_of(wall), kRelaxed);
     if (new_day) {
       watched_[i].over_budget = false;
@@ -251,8 +252,9 @@ bool ListWatch::enter_day(WallTime wall) {
   const int64_t today = seconds_of(wall) / 86400;
   // Any other day, not only a later one: a clock that was set back must not stop the counting.
   if (shared_.day.exchange(today, kRelaxed) == today) return false;
-  for (uint32_t i = 0; i < lists_.size(); ++i) {
-    shared_.boards[i].day_base.store(queries_of(counters_, i), kRelaxed);
+  // All cells: a list that another configuration names again has the same day.
+  for (uint32_t cell = 0; cell < kListsMax; ++cell) {
+    shared_.boards[cell].day_base.store(queries_of(counters_, cell), kRelaxed);
   }
   return true;
 }
@@ -261,7 +263,7 @@ void ListWatch::look_at_budget(uint32_t list) {
   const uint64_t budget = lists_[list].daily_budget;
   if (budget == 0) return;
   Watched& watched = watched_[list];
-  const uint64_t used = queries_today(shared_, counters_, list);
+  const uint64_t used = queries_today(shared_, counters_, cells_.lists[list]);
   for (const uint32_t part : kBudgetParts) {
     if (used * 100 < budget * part) continue;
     if (part <= watched.budget_part_said) return;
@@ -278,7 +280,7 @@ void ListWatch::look_at_budget(uint32_t list) {
 ListWatch::Sums ListWatch::sums_of(uint32_t list) const {
   Sums sums;
   for (const ShardCounters& shard : counters_) {
-    const ListCounters& counts = shard.lists[list];
+    const ListCounters& counts = shard.lists[cells_.lists[list]];
     sums.errors += counts.errors.load(kRelaxed);
     sums.lost += counts.failed.load(kRelaxed) + counts.timeouts.load(kRelaxed);
     sums.answered += counts.answered.load(kRelaxed);

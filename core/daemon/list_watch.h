@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/cells.h"
 #include "core/base/counters.h"
 #include "core/base/lists_shared.h"
 #include "core/config/lists.h"
@@ -44,12 +45,13 @@ enum class PointAnswer : uint8_t {
   kNotAsked,  // given up before it was sent: says nothing about the list
 };
 
-// Queries of all shards for a list since the day (UTC) began.
+// Queries of all shards for the list of a cell since the day (UTC) began.
 uint64_t queries_today(const SharedLists& shared, std::span<const ShardCounters> shards,
-                       uint32_t list);
+                       uint32_t cell);
 
 struct ListWatchParts {
   const config::Dnsl& dnsl;
+  const Cells& cells;
   std::span<const config::List> lists;
   SharedLists& shared;
   std::span<const ShardCounters> counters;  // of all shards
@@ -98,7 +100,9 @@ class ListWatch {
   dns::ProbeOutcome outcome_of(uint32_t list) const;
   void publish(uint32_t list, WallTime wall);
   Sums sums_of(uint32_t list) const;
+  ListBoard& board_of(uint32_t list) const { return shared_.boards[cells_.lists[list]]; }
 
+  const Cells& cells_;
   std::span<const config::List> lists_;
   SharedLists& shared_;
   std::span<const ShardCounters> counters_;

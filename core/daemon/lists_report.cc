@@ -36,12 +36,13 @@ struct Numbers {
 
 Numbers read(const ListsReportParts& parts, uint32_t list) {
   Numbers out;
-  const ListBoard& board = parts.shared.boards[list];
+  const uint8_t cell = parts.cells.lists[list];
+  const ListBoard& board = parts.shared.boards[cell];
   out.state = static_cast<ListState>(board.state.load(kRelaxed));
   out.fault = static_cast<ListFault>(board.fault.load(kRelaxed));
   out.since = board.since.load(kRelaxed);
   for (const ShardCounters& shard : parts.counters) {
-    const ListCounters& from = shard.lists[list];
+    const ListCounters& from = shard.lists[cell];
     out.queries += from.queries.load(kRelaxed);
     out.answered += from.answered.load(kRelaxed);
     out.listed += from.listed.load(kRelaxed);
@@ -50,7 +51,7 @@ Numbers read(const ListsReportParts& parts, uint32_t list) {
     out.timeouts += from.timeouts.load(kRelaxed);
     for (size_t i = 0; i < kLatencyCells; ++i) out.latency[i] += from.latency[i].load(kRelaxed);
   }
-  out.today = queries_today(parts.shared, parts.counters, list);
+  out.today = queries_today(parts.shared, parts.counters, cell);
   return out;
 }
 
@@ -146,12 +147,13 @@ std::string lists_json(const ListsReportParts& parts) {
   return fmt::format("{{\"version\":\"{}\",\"lists\":[{}]}}\n", LYCHGATE_VERSION, all);
 }
 
-Proof proof_of(std::span<const config::List> lists, const SharedLists& shared) {
+Proof proof_of(std::span<const config::List> lists, const Cells& cells, const SharedLists& shared) {
   Proof proof;
   std::vector<TableRow> rows{{{"list", "test points"}, ""}};
   for (size_t i = 0; i < lists.size(); ++i) {
-    const auto state = static_cast<ListState>(shared.boards[i].state.load(kRelaxed));
-    auto fault = static_cast<ListFault>(shared.boards[i].fault.load(kRelaxed));
+    const ListBoard& board = shared.boards[cells.lists[i]];
+    const auto state = static_cast<ListState>(board.state.load(kRelaxed));
+    auto fault = static_cast<ListFault>(board.fault.load(kRelaxed));
     if (state == ListState::kUnproven) fault = ListFault::kTimedOut;  // and nobody waits longer
     const config::TestPoints& four = lists[i].test4;
     const config::TestPoints& six = lists[i].test6;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "core/base/cells.h"
 #include "core/base/counters.h"
 #include "core/config/lists.h"
 
@@ -14,6 +15,7 @@ namespace lychgate::daemon {
 
 struct ListsReportParts {
   std::span<const config::List> lists;
+  const Cells& cells;
   const SharedLists& shared;
   std::span<const ShardCounters> counters;  // of all shards
 };
@@ -29,6 +31,6 @@ struct Proof {
   bool good = true;  // every list that has test points is up
 };
 // One line a list; below one that is not up, what to do about it.
-Proof proof_of(std::span<const config::List> lists, const SharedLists& shared);
+Proof proof_of(std::span<const config::List> lists, const Cells& cells, const SharedLists& shared);
 
 }  // namespace lychgate::daemon

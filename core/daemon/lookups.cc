@@ -100,6 +100,7 @@ Lookups::Lookups(const LookupsParts& parts, std::unique_ptr<dns::Resolver> resol
   reasons_wanted_.reserve(reasons_.empty() ? 0 : parts.connections.slots.size());
   if (parts.watching) {
     watch_.emplace(ListWatchParts{.dnsl = parts.config.dnsl,
+                                  .cells = parts.config.cells,
                                   .lists = lists_,
                                   .shared = parts.shared,
                                   .counters = parts.counters,
@@ -203,7 +204,7 @@ Lookups::Note& Lookups::note_of(uint32_t record) {
 
 void Lookups::ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tick now) {
   const Purpose purpose = type == dns::RecordType::kTxt ? Purpose::kReason : Purpose::kClient;
-  ListCounters::add(mine_.lists[list].queries);
+  ListCounters::add(counts_of(list).queries);
   const auto victim = resolver_->ask({.zone = list,
                                       .address = inquiries_.address(record),
                                       .type = type,
@@ -345,7 +346,7 @@ void Lookups::settle(const dns::Outcome& outcome, Tick now) {
 }
 
 void Lookups::count(const dns::Outcome& outcome) {
-  ListCounters& counters = mine_.lists[outcome.zone];
+  ListCounters& counters = counts_of(outcome.zone);
   switch (outcome.kind) {
     case OutcomeKind::kReply:
       ListCounters::add(counters.answered);
@@ -368,7 +369,7 @@ void Lookups::settle_client(const dns::Outcome& outcome) {
   // What a disabled list says is not kept either: it may be believed again before that expires.
   if (outcome.kind == OutcomeKind::kReply && view.state != ListState::kDisabled) {
     const auto score = admission::score_answer(lists_[outcome.zone], outcome.reply->codes());
-    ListCounters& counters = mine_.lists[outcome.zone];
+    ListCounters& counters = counts_of(outcome.zone);
     if (config::is_error(score.meaning)) {
       ListCounters::add(counters.errors);
       answer.code = score.code;  // for those who ask why
@@ -474,7 +475,7 @@ void Lookups::look_at_boards() {
   version_ = shared_.version.load(std::memory_order_acquire);  // of what the boards say
   unproven_ = false;
   for (uint32_t i = 0; i < lists_.size(); ++i) {
-    const ListBoard& board = shared_.boards[i];
+    const ListBoard& board = shared_.boards[config_.cells.lists[i]];
     views_[i] = {static_cast<ListState>(board.state.load(std::memory_order_relaxed)),
                  board.epoch.load(std::memory_order_relaxed)};
     unproven_ |= views_[i].state == ListState::kUnproven;
@@ -492,7 +493,7 @@ void Lookups::advance(Tick now, WallTime wall) {
   if (watch_) {
     watch_->advance(now, wall);
     while (const auto probe = watch_->next_probe()) {
-      ListCounters::add(mine_.lists[probe->list].queries);
+      ListCounters::add(counts_of(probe->list).queries);
       const auto victim =
           resolver_->ask({.zone = probe->list,
                           .address = probe->address,

@@ -129,6 +129,7 @@ class Lookups {
   void settle_probe(const dns::Outcome& outcome, Tick now);
   void settle_reason(const dns::Outcome& outcome);
   void count(const dns::Outcome& outcome);
+  ListCounters& counts_of(uint32_t list) { return mine_.lists[config_.cells.lists[list]]; }
   void keep_time(Tick now);
   uint32_t second() const;
   Note& note_of(uint32_t record);

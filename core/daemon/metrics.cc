@@ -161,14 +161,17 @@ void Families::add_pools() {
   const auto& pools = parts_.config.pools;
   begin(Metric::kHandoff);
   for (size_t p = 0; p < pools.size(); ++p) {
+    const size_t cell = parts_.config.cells.pools[p];
     for (size_t i = 0; i < kHandoffOutcomeCount; ++i) {
-      value(sum([ p, i ](const ShardCounters& shard) -> auto& { return shard.outcomes[p][i]; }),
-            {{"pool", pools[p].name}, {"result", kHandoffOutcomeNames[i]}});
+      value(
+          sum([ cell, i ](const ShardCounters& shard) -> auto& { return shard.outcomes[cell][i]; }),
+          {{"pool", pools[p].name}, {"result", kHandoffOutcomeNames[i]}});
     }
   }
   begin(Metric::kPoolOpen);
   for (size_t p = 0; p < pools.size(); ++p) {
-    value(sum([p](const ShardCounters& shard) -> auto& { return shard.pool_open[p]; }),
+    const size_t cell = parts_.config.cells.pools[p];
+    value(sum([cell](const ShardCounters& shard) -> auto& { return shard.pool_open[cell]; }),
           {{"pool", pools[p].name}});
   }
   add_backends();
@@ -176,17 +179,23 @@ void Families::add_pools() {
 
 void Families::add_backends() {
   const auto& pools = parts_.config.pools;
+  const Cells& cells = parts_.config.cells;
   begin(Metric::kBackendOpen);
   for (size_t p = 0; p < pools.size(); ++p) {
     for (size_t b = 0; b < pools[p].backends.size(); ++b) {
-      value(sum([ p, b ](const ShardCounters& shard) -> auto& { return shard.backend_open[p][b]; }),
+      const size_t pool = cells.pools[p];
+      const size_t backend = cells.backends[p][b];
+      value(sum([&](const ShardCounters& shard) -> auto& {
+              return shard.backend_open[pool][backend];
+            }),
             {{"pool", pools[p].name}, {"backend", pools[p].backends[b].text}});
     }
   }
   begin(Metric::kBackendState);
   for (uint32_t p = 0; p < pools.size(); ++p) {
     for (uint32_t b = 0; b < pools[p].backends.size(); ++b) {
-      const auto use = static_cast<size_t>(parts_.shards[0].use_of(p, b));
+      const auto use =
+          static_cast<size_t>(parts_.shards[0].use_of(cells.pools[p], cells.backends[p][b]));
       for (size_t i = 0; i < kBackendUseCount; ++i) {
         value(uint64_t{use == i}, {{"pool", pools[p].name},
                                    {"backend", pools[p].backends[b].text},
@@ -198,37 +207,41 @@ void Families::add_backends() {
 
 void Families::add_lists() {
   const auto& lists = parts_.lists;
+  const auto& cells = parts_.config.cells.lists;
   begin(Metric::kListUp);
   for (size_t i = 0; i < lists.size(); ++i) {
-    const auto state = static_cast<ListState>(parts_.shared_lists.boards[i].state.load(kRelaxed));
+    const auto state =
+        static_cast<ListState>(parts_.shared_lists.boards[cells[i]].state.load(kRelaxed));
     value(uint64_t{state == ListState::kUp}, {{"list", lists[i].name}});
   }
   begin(Metric::kListQueries);
   for (size_t i = 0; i < lists.size(); ++i) {
-    value(sum([i](const ShardCounters& shard) -> auto& { return shard.lists[i].queries; }),
+    const size_t cell = cells[i];
+    value(sum([cell](const ShardCounters& shard) -> auto& { return shard.lists[cell].queries; }),
           {{"list", lists[i].name}});
   }
   add_list_results();
   begin(Metric::kListDuration);
   for (size_t i = 0; i < lists.size(); ++i) {
     histogram<kLatencyCells>(
-        [i](const ShardCounters& shard, size_t cell) -> const std::atomic<uint64_t>& {
-          const ListCounters& list = shard.lists[i];
+        [of = cells[i]](const ShardCounters& shard, size_t cell) -> const std::atomic<uint64_t>& {
+          const ListCounters& list = shard.lists[of];
           return cell < kLatencyCells ? list.latency[cell] : list.latency_ms;
         },
         {{"list", lists[i].name}});
   }
   begin(Metric::kListToday);
   for (uint32_t i = 0; i < lists.size(); ++i) {
-    value(queries_today(parts_.shared_lists, parts_.shards, i), {{"list", lists[i].name}});
+    value(queries_today(parts_.shared_lists, parts_.shards, cells[i]), {{"list", lists[i].name}});
   }
 }
 
 void Families::add_list_results() {
   begin(Metric::kListAnswers);
   for (size_t i = 0; i < parts_.lists.size(); ++i) {
+    const size_t list = parts_.config.cells.lists[i];
     const auto total = [&](std::atomic<uint64_t> ListCounters::*cell) {
-      return sum([&](const ShardCounters& shard) -> auto& { return shard.lists[i].*cell; });
+      return sum([&](const ShardCounters& shard) -> auto& { return shard.lists[list].*cell; });
     };
     // Read before the whole, which is counted after its parts: the difference is never negative.
     const uint64_t listed = total(&ListCounters::listed);

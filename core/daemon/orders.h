@@ -19,7 +19,8 @@
 
 namespace lychgate::daemon {
 
-// A pool or backend in SessionFilter and SessionRow when there is none.
+// A pool or backend in SessionFilter and SessionRow when there is none. They are told as cells
+// (core/base/cells.h): the shard may have another configuration than the steward.
 inline constexpr uint8_t kNoPlace = 0xff;
 static_assert(kPoolsMax < kNoPlace && kBackendsPerPoolMax < kNoPlace);
 

@@ -16,31 +16,41 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-uint64_t open_of(std::span<const ShardCounters> shards, size_t pool, size_t backend) {
-  uint64_t open = 0;
-  for (const ShardCounters& shard : shards) {
-    open += shard.backend_open[pool][backend].load(kRelaxed);
+// What the blocks say of one pool, by its number in the configuration.
+class PoolNumbers {
+ public:
+  PoolNumbers(const config::Config& config, std::span<const ShardCounters> shards, size_t pool)
+      : shards_(shards), cell_(config.cells.pools[pool]), backends_(config.cells.backends[pool]) {}
+
+  uint64_t open() const {
+    uint64_t open = 0;
+    for (const ShardCounters& shard : shards_) open += shard.pool_open[cell_].load(kRelaxed);
+    return open;
   }
-  return open;
-}
+  uint64_t open(size_t backend) const {
+    uint64_t open = 0;
+    for (const ShardCounters& shard : shards_) {
+      open += shard.backend_open[cell_][backends_[backend]].load(kRelaxed);
+    }
+    return open;
+  }
+  uint64_t outcome(size_t outcome) const {
+    uint64_t count = 0;
+    for (const ShardCounters& shard : shards_) {
+      count += shard.outcomes[cell_][outcome].load(kRelaxed);
+    }
+    return count;
+  }
+  const char* use_name(size_t backend) const {
+    const BackendUse use = shards_[0].use_of(cell_, backends_[backend]);
+    return kBackendUseNames[static_cast<size_t>(use)];
+  }
 
-uint64_t open_of(std::span<const ShardCounters> shards, size_t pool) {
-  uint64_t open = 0;
-  for (const ShardCounters& shard : shards) open += shard.pool_open[pool].load(kRelaxed);
-  return open;
-}
-
-uint64_t outcome_of(std::span<const ShardCounters> shards, size_t pool, size_t outcome) {
-  uint64_t count = 0;
-  for (const ShardCounters& shard : shards) count += shard.outcomes[pool][outcome].load(kRelaxed);
-  return count;
-}
-
-const char* use_name(std::span<const ShardCounters> shards, size_t pool, size_t backend) {
-  const BackendUse use =
-      shards[0].use_of(static_cast<uint32_t>(pool), static_cast<uint32_t>(backend));
-  return kBackendUseNames[static_cast<size_t>(use)];
-}
+ private:
+  std::span<const ShardCounters> shards_;
+  uint8_t cell_;
+  std::span<const uint8_t> backends_;
+};
 
 }  // namespace
 
@@ -51,18 +61,17 @@ std::string pools_text(const config::Config& config, std::span<const ShardCounte
                               ""}};
   for (size_t p = 0; p < config.pools.size(); ++p) {
     const config::Pool& pool = config.pools[p];
-    std::vector<std::string> cells{pool.name, "", "", "", fmt::format("{}", open_of(shards, p)),
-                                   ""};
+    const PoolNumbers numbers(config, shards, p);
+    std::vector<std::string> cells{pool.name, "", "", "", fmt::format("{}", numbers.open()), ""};
     for (size_t i = 0; i < kHandoffOutcomeCount; ++i) {
-      cells.push_back(fmt::format("{}", outcome_of(shards, p, i)));
+      cells.push_back(fmt::format("{}", numbers.outcome(i)));
     }
     rows.push_back({cells, ""});
     for (size_t b = 0; b < pool.backends.size(); ++b) {
-      rows.push_back(
-          {{"", pool.backends[b].text, use_name(shards, p, b),
-            fmt::format("{}", pool.backends[b].weight), fmt::format("{}", open_of(shards, p, b)),
-            fmt::format("{}", pool.connections)},
-           ""});
+      rows.push_back({{"", pool.backends[b].text, numbers.use_name(b),
+                       fmt::format("{}", pool.backends[b].weight),
+                       fmt::format("{}", numbers.open(b)), fmt::format("{}", pool.connections)},
+                      ""});
     }
   }
   return text_table("lllrrrrrrrrr", rows);
@@ -73,21 +82,22 @@ std::string pools_json(const config::Config& config, std::span<const ShardCounte
   std::string pools;
   for (size_t p = 0; p < config.pools.size(); ++p) {
     const config::Pool& pool = config.pools[p];
+    const PoolNumbers numbers(config, shards, p);
     std::string outcomes;
     for (size_t i = 0; i < kHandoffOutcomeCount; ++i) {
       outcomes += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", kHandoffOutcomeNames[i],
-                              outcome_of(shards, p, i));
+                              numbers.outcome(i));
     }
     std::string backends;
     for (size_t b = 0; b < pool.backends.size(); ++b) {
       backends += fmt::format(
           "{}{{\"backend\":{},\"state\":\"{}\",\"weight\":{},\"open\":{},\"connections\":{}}}",
-          b == 0 ? "" : ",", toml_quoted(pool.backends[b].text), use_name(shards, p, b),
-          pool.backends[b].weight, open_of(shards, p, b), pool.connections);
+          b == 0 ? "" : ",", toml_quoted(pool.backends[b].text), numbers.use_name(b),
+          pool.backends[b].weight, numbers.open(b), pool.connections);
     }
     pools += fmt::format(
         "{}{{\"pool\":{},\"open\":{},\"fallback\":{},\"outcomes\":{{{}}},\"backends\":[{}]}}",
-        p == 0 ? "" : ",", toml_quoted(pool.name), open_of(shards, p),
+        p == 0 ? "" : ",", toml_quoted(pool.name), numbers.open(),
         pool.fallback.empty() ? "null" : toml_quoted(pool.fallback), outcomes, backends);
   }
   return fmt::format("{{\"pools\":[{}]}}\n", pools);
@@ -120,10 +130,12 @@ config::Parsed<PoolChoice> choose_backends(const config::Config& config,
 
 void use_backends(const config::Config& config, std::span<ShardCounters> shards,
                   const PoolChoice& choice, BackendUse use) {
+  const auto& cells = config.cells.backends[choice.pool];
   for (ShardCounters& shard : shards) {
+    auto& uses = shard.backend_use[config.cells.pools[choice.pool]];
     for (uint32_t i = 0; i < config.pools[choice.pool].backends.size(); ++i) {
       if (choice.backend && *choice.backend != i) continue;
-      shard.backend_use[choice.pool][i].store(static_cast<uint8_t>(use), kRelaxed);
+      uses[cells[i]].store(static_cast<uint8_t>(use), kRelaxed);
     }
   }
 }

@@ -55,8 +55,9 @@ Report Shard::obey(const Order& order, Tick now) {
                    .listener = session.listener};
     if (is_transfer(slot)) {
       const handoff::Transfers::Seat seat = transfers_.seat_of(slot);
-      row.pool = static_cast<uint8_t>(seat.pool);
-      if (session.phase != Phase::kQueued) row.backend = static_cast<uint8_t>(seat.backend);
+      const Cells& cells = parts_.config.cells;
+      row.pool = cells.pools[seat.pool];
+      if (session.phase != Phase::kQueued) row.backend = cells.backends[seat.pool][seat.backend];
     }
     if (filter.pool != kNoPlace && filter.pool != row.pool) continue;
     if (filter.backend != kNoPlace && filter.backend != row.backend) continue;

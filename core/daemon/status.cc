@@ -28,16 +28,17 @@ void add_all(auto& into, const From& from) {
   for (size_t i = 0; i < into.size(); ++i) into[i] += from[i];
 }
 
-Numbers read(const ShardCounters& shard, size_t pools) {
+Numbers read(const ShardCounters& shard, const config::Config& config) {
   Numbers out;
   out.held = shard.held.load(std::memory_order_relaxed);
   out.pid = shard.pid.load(std::memory_order_relaxed);
   add_all(out.phases, shard.phases);
   add_all(out.counters, shard.values);
-  for (size_t i = 0; i < pools; ++i) {
+  for (size_t i = 0; i < config.pools.size(); ++i) {
     PoolNumbers& pool = out.pools.emplace_back();
-    pool.open = shard.pool_open[i].load(std::memory_order_relaxed);
-    add_all(pool.outcomes, shard.outcomes[i]);
+    const uint8_t cell = config.cells.pools[i];
+    pool.open = shard.pool_open[cell].load(std::memory_order_relaxed);
+    add_all(pool.outcomes, shard.outcomes[cell]);
   }
   return out;
 }
@@ -57,9 +58,9 @@ Numbers sum(const std::vector<Numbers>& shards, size_t pools) {
   return total;
 }
 
-std::vector<Numbers> read_all(std::span<const ShardCounters> shards, size_t pools) {
+std::vector<Numbers> read_all(const StatusParts& parts) {
   std::vector<Numbers> out;
-  for (const ShardCounters& shard : shards) out.push_back(read(shard, pools));
+  for (const ShardCounters& shard : parts.shards) out.push_back(read(shard, parts.config));
   return out;
 }
 
@@ -99,7 +100,7 @@ std::string row(std::string_view name, const std::vector<Numbers>& shards, const
 
 std::string status_json(const StatusParts& parts) {
   const config::Config& config = parts.config;
-  const std::vector<Numbers> all = read_all(parts.shards, config.pools.size());
+  const std::vector<Numbers> all = read_all(parts);
   std::string list;
   for (size_t i = 0; i < all.size(); ++i) {
     list += fmt::format("{}{{\"shard\":{},\"pid\":{},{}}}", i == 0 ? "" : ",", i, all[i].pid,
@@ -114,7 +115,7 @@ std::string status_json(const StatusParts& parts) {
 
 std::string status_text(const StatusParts& parts) {
   const config::Config& config = parts.config;
-  const std::vector<Numbers> all = read_all(parts.shards, config.pools.size());
+  const std::vector<Numbers> all = read_all(parts);
   const Numbers total = sum(all, config.pools.size());
   std::string out = fmt::format("lychgate {}\n{:<24}{:>12}", LYCHGATE_VERSION, "", "total");
   for (size_t i = 0; i < all.size(); ++i) out += fmt::format("{:>12}", fmt::format("shard {}", i));

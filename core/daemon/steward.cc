@@ -180,8 +180,9 @@ void Steward::serve(const ControlAsk& ask, Tick now) {
   ControlRequest relays = *request;
   relays.kill = true;
   relays.filter.phases = 1U << static_cast<unsigned>(Phase::kRelay);
-  relays.filter.pool = static_cast<uint8_t>(choice->pool);
-  if (choice->backend) relays.filter.backend = static_cast<uint8_t>(*choice->backend);
+  const Cells& cells = seat_.config.cells;
+  relays.filter.pool = cells.pools[choice->pool];
+  if (choice->backend) relays.filter.backend = cells.backends[choice->pool][*choice->backend];
   search(ask, std::move(relays), now);
 }
 

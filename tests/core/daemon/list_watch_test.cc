@@ -46,10 +46,13 @@ struct Gate {
   // A new watch on the old boards, too.
   void start() {
     pending.clear();
-    watch.emplace(
-        ListWatchParts{
-            .dnsl = dnsl, .lists = lists, .shared = shared, .counters = shards, .seed = 7},
-        now);
+    watch.emplace(ListWatchParts{.dnsl = dnsl,
+                                 .cells = cells,
+                                 .lists = lists,
+                                 .shared = shared,
+                                 .counters = shards,
+                                 .seed = 7},
+                  now);
     step(milliseconds{0});
   }
   void step(milliseconds span) {
@@ -85,6 +88,7 @@ struct Gate {
 
   config::Dnsl dnsl;
   std::vector<config::List> lists;
+  Cells cells;
   SharedLists shared;
   std::vector<ShardCounters> shards{2};
   Tick now = 4294960000u;  // the ticks wrap soon
@@ -175,9 +179,11 @@ TEST(ListWatch, WithoutTestPointsAListIsTrustedAndNeverProbed) {
   std::vector<config::List> lists;
   lists.push_back(std::move(list));
   const config::Dnsl dnsl;
+  Cells cells;
   SharedLists shared;
   std::vector<ShardCounters> shards(1);
-  ListWatch watch({.dnsl = dnsl, .lists = lists, .shared = shared, .counters = shards}, 0);
+  ListWatch watch(
+      {.dnsl = dnsl, .cells = cells, .lists = lists, .shared = shared, .counters = shards}, 0);
   EXPECT_EQ(shared.boards[0].state.load(), static_cast<uint8_t>(ListState::kUp)) << "at once";
   EXPECT_EQ(shared.version.load(), 1u);
   EXPECT_TRUE(watch.all_proven());

@@ -42,9 +42,12 @@ struct World {
     shared.boards[list].fault.store(static_cast<uint8_t>(fault));
     shared.boards[list].since.store(since);
   }
-  ListsReportParts parts() const { return {.lists = lists, .shared = shared, .counters = shards}; }
+  ListsReportParts parts() const {
+    return {.lists = lists, .cells = cells, .shared = shared, .counters = shards};
+  }
 
   std::vector<config::List> lists;
+  Cells cells;
   SharedLists shared;
   std::vector<ShardCounters> shards{2};
 };
@@ -85,14 +88,15 @@ TEST(ListsReport, JsonForPrograms) {
 
 TEST(ListsReport, SaysThatNothingIsConfigured) {
   const World world;
-  const ListsReportParts none{.lists = {}, .shared = world.shared, .counters = world.shards};
+  const ListsReportParts none{
+      .lists = {}, .cells = world.cells, .shared = world.shared, .counters = world.shards};
   EXPECT_EQ(lists_text(none), "no DNS lists are configured (dnsl.sites)\n");
   EXPECT_EQ(lists_json(none), "{\"version\":\"" LYCHGATE_VERSION "\",\"lists\":[]}\n");
 }
 
 TEST(ListsReport, ProofNamesWhatIsWrongAndWhatToDo) {
   World world;
-  const Proof proof = proof_of(world.lists, world.shared);
+  const Proof proof = proof_of(world.lists, world.cells, world.shared);
   EXPECT_FALSE(proof.good);
   EXPECT_EQ(
       proof.text,
@@ -108,7 +112,7 @@ TEST(ListsReport, ProofNamesWhatIsWrongAndWhatToDo) {
   world.lists.resize(2);
   world.lists[1].test4 = {};
   world.set(1, ListState::kUp, ListFault::kNone, 1);
-  const Proof better = proof_of(world.lists, world.shared);
+  const Proof better = proof_of(world.lists, world.cells, world.shared);
   EXPECT_TRUE(better.good);
   EXPECT_NE(better.text.find("$k.paid.example.net  none: not tested\n"), std::string::npos);
 }
@@ -117,7 +121,7 @@ TEST(ListsReport, EveryFaultHasARemedy) {
   for (size_t fault = 1; fault < kListFaultCount; ++fault) {
     World world;
     world.set(1, ListState::kDisabled, static_cast<ListFault>(fault), 1);
-    const std::string text = proof_of(world.lists, world.shared).text;
+    const std::string text = proof_of(world.lists, world.cells, world.shared).text;
     EXPECT_NE(text.find(std::string(kListFaultWords[fault]) + "\n    "), std::string::npos) << text;
   }
 }
@@ -126,7 +130,7 @@ TEST(ListsReport, NeverShowsAKey) {
   const World world;
   EXPECT_EQ(lists_text(world.parts()).find(kKey), std::string::npos);
   EXPECT_EQ(lists_json(world.parts()).find(kKey), std::string::npos);
-  EXPECT_EQ(proof_of(world.lists, world.shared).text.find(kKey), std::string::npos);
+  EXPECT_EQ(proof_of(world.lists, world.cells, world.shared).text.find(kKey), std::string::npos);
 }
 
 TEST(TextTable, AlignsColumnsAndLeavesNoSpacesBehind) {
