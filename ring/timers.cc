@@ -58,10 +58,16 @@ void Timers::unlink(List& list, uint32_t index) {
   if (list.tail == index) list.tail = link.prev;
 }
 
+bool Timers::is_in_order(TimerHome fifo, Tick deadline) const {
+  const List& list = fifos_[static_cast<size_t>(fifo) - static_cast<size_t>(TimerHome::kEarlyLook)];
+  return list.tail == kNoSlot || tick_reached(deadline, slots_[list.tail].timer.deadline);
+}
+
 void Timers::arm(uint32_t index, TimerHome home, Tick deadline) {
   Slot& slot = slots_[index];
   LYCH_CHECK(slot.timer_home == TimerHome::kNone);
   LYCH_CHECK(home != TimerHome::kNone && home != TimerHome::kDue);
+  if (home != TimerHome::kWheel && !is_in_order(home, deadline)) home = TimerHome::kWheel;
   // A wheel deadline in a bucket already visited would wait a whole round.
   if (home == TimerHome::kWheel && tick_reached(visited_, deadline)) deadline = visited_ + 1;
   slot.timer_home = home;

@@ -19,8 +19,9 @@ class Timers {
  public:
   Timers(SlotTable& slots, Tick now);
 
-  // Arms in the list named by home. FIFO deadlines come in order; one that does not is served late,
-  // never early. REQUIRES: the slot has no timer; home is not kNone or kDue.
+  // Arms in the list named by home. FIFO deadlines come in order; one that does not, since its
+  // client came from another shard with another configuration, goes to the wheel. REQUIRES: the
+  // slot has no timer; home is not kNone or kDue.
   void arm(uint32_t slot, TimerHome home, Tick deadline);
   // No effect without a timer.
   void cancel(uint32_t slot);
@@ -39,6 +40,7 @@ class Timers {
     uint32_t tail = kNoSlot;
   };
   List& list_of(const Slot& slot);
+  bool is_in_order(TimerHome fifo, Tick deadline) const;
   void append(List& list, uint32_t slot);
   void unlink(List& list, uint32_t slot);
   void make_due(List& from, uint32_t slot);

@@ -34,6 +34,13 @@ class Acceptor {
   void submit(Tick now);
   // When submit should be called though nothing completes; only after a failed accept.
   std::optional<Tick> next_wake() const;
+  // No accept is in flight.
+  bool idle() const { return free_entries_.size() == kAcceptBatchMax; }
+
+  // For clients however they come: how many more a table takes, and the table for so many: one with
+  // room for all of them, else the one with most.
+  uint32_t room_in(uint32_t table) const;
+  uint32_t choose_table(uint32_t batch);
 
  private:
   struct Listener {
@@ -52,9 +59,6 @@ class Acceptor {
   };
   void poll(uint32_t listener);
   void submit_batch(uint32_t listener);
-  uint32_t room_in(uint32_t table) const;
-  // The table for the next batch: one with room for all of it, else one with some.
-  uint32_t choose_table(uint32_t batch);
 
   ring::Connections& connections_;
   std::vector<Listener> listeners_;

@@ -16,6 +16,7 @@
 #include "core/admission/score.h"
 #include "core/base/lists_shared.h"
 #include "core/config/lists.h"
+#include "core/daemon/carry.h"
 #include "core/daemon/list_watch.h"
 #include "core/daemon/lists_plan.h"
 #include "dns/inquiries.h"
@@ -49,6 +50,13 @@ class Lookups {
     kKnown,   // nothing to ask, or clients of this address wait already
     kNoRoom,  // for questions that nobody waits for yet
   };
+  // For a client that another shard takes over: what the lists have said of it. Returns how many.
+  uint8_t tell(uint32_t slot, std::array<CarriedAnswer, kListsMax>& into) const;
+  // ask(), for one that has waited elsewhere, where lists have told this.
+  void take_over(uint32_t slot, std::span<const CarriedAnswer> answers, Tick now);
+  // A client that was about to go waits on; that it was decided may have been overlooked.
+  void come_back(uint32_t slot) { decided_.push_back(slot); }
+  size_t list_count() const { return lists_.size(); }
   // A client of this address is on its way: asks, so that it will find the answers.
   Prefetched prefetch(const IpAddress& address, Tick now);
 
@@ -122,6 +130,7 @@ class Lookups {
     uint32_t cached = 0;
   };
   Marked mark(uint32_t record, uint32_t longer);
+  void fill_in(uint32_t record, const CarriedAnswer& told);
   void ask_lists(uint32_t record, uint32_t to_ask, Tick now);
   void ask_list(uint32_t record, uint32_t list, dns::RecordType type, Tick now);
   void settle(const dns::Outcome& outcome, Tick now);

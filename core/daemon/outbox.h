@@ -27,6 +27,7 @@ class Outbox {
   void flush(Tick now);
   // Rests no more: the shard is about to end.
   void hurry() { hurried_ = true; }
+  bool hurried() const { return hurried_; }
   // When flush should be called though nothing completes.
   std::optional<Tick> next_wake() const;
   // Op::kVisits: the socket took no message.

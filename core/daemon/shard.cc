@@ -84,6 +84,11 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
 Result<void> Shard::start(Tick now) {
   if (auto made = make_lookups(now); !made) return made;
   if (control_fd_ >= 0) reactor_.poll_fd(control_fd_, OpTag::of(Op::kControl));
+  if (parts_.carry_fd >= 0) {
+    carry_in_.emplace(parts_.carry_fd, connections_, acceptor_, config_.listens.size(),
+                      lookups_.get());
+    carry_in_->start();
+  }
   return {};
 }
 
@@ -98,7 +103,8 @@ uint32_t Shard::clients() const {
 std::optional<milliseconds> Shard::wait(Tick now) const {
   if (transfers_.has_outcomes()) return milliseconds{0};
   if (!lines_.empty()) return milliseconds{0};  // to write them once what is queued has gone
-  if (stopping_ && outbox_ && !outbox_->idle()) return milliseconds{0};
+  if (leaving() && outbox_ && outbox_->hurried() && !outbox_->idle()) return milliseconds{0};
+  if (carry_in_ && carry_in_->has_work()) return milliseconds{0};
   std::optional<Tick> wake = timers_.next_wake();
   const auto consider = [&wake](std::optional<Tick> at) {
     if (at && (!wake || tick_reached(*wake, *at))) wake = at;
@@ -107,9 +113,10 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
   consider(log_.next_wake());
   if (outbox_) consider(outbox_->next_wake());
   if (lookups_) consider(lookups_->next_wake(now));
-  if (parts_.syn_feed != nullptr && !stopping_) consider(parts_.syn_feed->next_wake());
+  if (carry_out_) consider(carry_out_->next_wake(now));
+  if (parts_.syn_feed != nullptr && !leaving()) consider(parts_.syn_feed->next_wake());
   // Once drain is over only the log is waited for, and that wakes the shard itself.
-  if (stopping_ && !tick_reached(now, drain_until_)) consider(drain_until_);
+  if (leaving() && !tick_reached(now, drain_until_)) consider(drain_until_);
   if (!wake) return std::nullopt;
   return tick_reached(now, *wake) ? milliseconds{0} : milliseconds{*wake - now};
 }
@@ -137,6 +144,7 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
   mover_.advance();
   acceptor_.submit(now);
+  if (carry_out_ || carry_in_) carry_on(now);
   if (outbox_) outbox_->flush(now);
   if (parts_.book != nullptr) parts_.book->end_turn();
   // In a rush, what is queued goes to the kernel first: clients are waiting for it. A few lines
@@ -167,6 +175,10 @@ void Shard::dispatch(const Completion& completion, Tick now) {
       return parts_.syn_feed->woken(now);
     case Op::kVisits:
       return outbox_->failed(completion);
+    case Op::kCarry:
+      return carry_in_->woken();
+    case Op::kCarryAdopt:
+      return adopted(completion, now);
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:
@@ -184,6 +196,8 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     replied(slot, now);
   } else if (op == Op::kMove) {
     moved(slot, completion, now);
+  } else if (op == Op::kCarryInstall) {
+    installed(slot, completion, now);
   } else if (op == Op::kDnsTcpConnect || op == Op::kDnsTcpSend || op == Op::kDnsTcpReceive) {
     lookups_->complete(completion, now);
   } else if (with_transfers(slots_[slot])) {
@@ -376,16 +390,17 @@ void Shard::stop(Tick now) {
   if (stopping_) return;
   stopping_ = true;
   drain_until_ = now + to_ticks(config_.drain);
-  acceptor_.stop();
+  if (!retired_) acceptor_.stop();
   transfers_.stop();
   if (outbox_) outbox_->hurry();
+  if (carry_out_) carry_out_->stop(now);
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     if (slots_[i].phase == Phase::kSilentWait) send_away(i, now);
   }
 }
 
 bool Shard::finished(Tick now) const {
-  return stopping_ && (clients() == 0 || tick_reached(now, drain_until_)) && lines_.empty() &&
+  return leaving() && (nobody_left() || tick_reached(now, drain_until_)) && lines_.empty() &&
          log_.idle() && (!outbox_ || outbox_->idle());
 }
 

@@ -15,6 +15,8 @@
 #include "core/admission/routes.h"
 #include "core/daemon/acceptor.h"
 #include "core/daemon/carry.h"
+#include "core/daemon/carry_in.h"
+#include "core/daemon/carry_out.h"
 #include "core/daemon/log.h"
 #include "core/daemon/lookups.h"
 #include "core/daemon/mover.h"
@@ -72,7 +74,11 @@ class Shard {
   void retire(const CarryOrder& order, Tick now);
   // Once, when nobody is left to be carried.
   std::optional<CarryResult> take_carry_result();
+  // A part of retire(): gives away who waits in silence, once; accepting goes on. The simulator
+  // has a shard carry its clients to itself. No effect while that is under way already.
+  void carry(const CarryOrder& order, CarryWalk walk, Tick now);
   bool stopping() const { return stopping_; }
+  bool retired() const { return retired_; }
   // Stopped or retired, and nobody is left or its time is over.
   bool finished(Tick now) const;
   // The supervisor has spoken since the last call.
@@ -118,6 +124,12 @@ class Shard {
   void note_lists(uint32_t slot, LogEvent& first);
   LogEvent& new_line(const Slot& slot, LogKind kind);
   void write_lines();
+  // core/daemon/shard_carry.cc
+  bool leaving() const { return stopping_ || retired_; }
+  bool nobody_left() const;
+  void carry_on(Tick now);
+  void adopted(const ring::Completion& completion, Tick now);
+  void installed(uint32_t slot, const ring::Completion& completion, Tick now);
 
   const config::Config& config_;
   const admission::AccessList* access_;
@@ -147,7 +159,11 @@ class Shard {
   std::vector<LogEvent> lines_;  // not yet in words; at most kLinesUnwrittenMax
   bool control_event_ = false;
   bool steward_event_ = false;
+  std::optional<CarryOut> carry_out_;
+  std::optional<CarryIn> carry_in_;
+  bool carry_told_ = false;  // how it went
   bool stopping_ = false;
+  bool retired_ = false;
   Tick drain_until_ = 0;
 };
 

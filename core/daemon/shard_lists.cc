@@ -29,7 +29,8 @@ Result<void> Shard::make_lookups(Tick now) {
 }
 
 void Shard::look_up(Tick now) {
-  if (parts_.syn_feed != nullptr && !stopping_) {
+  // Once retired, the next generation reads the same ring.
+  if (parts_.syn_feed != nullptr && !leaving()) {
     parts_.syn_feed->advance(now, [&](const IpAddress& address) {
       return needs_lists(address) ? lookups_->prefetch(address, now) : Lookups::Prefetched::kKnown;
     });
@@ -38,6 +39,8 @@ void Shard::look_up(Tick now) {
   while (const auto slot = lookups_->next_decided()) {
     // Whoever stops the gate sends everybody away, decided or not.
     if (stopping_ || (slots_[*slot].evidence & kAskingLists) == 0) continue;
+    // On its way to another shard, which will find the same; or it comes back.
+    if (slots_[*slot].phase == Phase::kMoving) continue;
     const Lookups::Sum sum = lookups_->sum(*slot);
     run(*slot,
         {.kind = EventKind::kScored, .text = {}, .score = sum.score, .standing = sum.standing},

@@ -459,12 +459,21 @@ void Client::written(Op op, std::span<const char> bytes) {
   }
 }
 
+void Client::carried_away() {
+  if (!accepted_at_ || released_) fault("carried away, and was not there");
+  if (reply_ || relayed_ || expected_busy_) fault("carried away after its verdict");
+  carried_away_ = released_ = true;
+  --crowd_.of_address[script_.from.address.text()];
+  --crowd_.clients;
+}
+
 // The gate has closed its descriptor: by now exactly one thing has become of the client.
 void Client::let_go() {
   released_ = true;
   released_claimed_ = socket_->claims > 0;
   --crowd_.of_address[script_.from.address.text()];
   --crowd_.clients;
+  if (socket_->carry_lost) return;
   const int outcomes = (reply_ ? 1 : 0) + (released_claimed_ ? 1 : 0) + (relayed_ ? 1 : 0);
   if (outcomes > 1) fault("more than one outcome");
   // The gate may run out of patience with a service before the news of its death arrives.
@@ -484,7 +493,7 @@ void Client::judge() {
   if (!may_be_asked_about() && crowd_.lists->was_asked_about(script_.from.address)) {
     fault("lists were told of it although the access list knows it");
   }
-  if (!accepted_at_ || !released_) return;
+  if (!accepted_at_ || !released_ || was_carried_off()) return;
   const bool listened = script_.reading == Reading::kPrompt && !left_at_;
   if (!listened || abandoned_ || socket_->near_reset) return;
   if (relayed_ && !line_.empty()) return;  // its server broke off in the middle of the greeting

@@ -77,6 +77,8 @@ class Client : public Actor {
   void offered_to(const config::Pool& pool);
   void written(ring::Op op, std::span<const char> bytes) override;
   void let_go() override;
+  // Another shard has taken it over, which is not simulated.
+  void carried_away();
 
   // At the end of a run in which every wait was allowed to end.
   void judge();
@@ -87,6 +89,10 @@ class Client : public Actor {
   uint64_t received() const { return in_ ? in_->received() : 0; }
   bool in_queue() const { return in_queue_; }  // it found room in the listener's queue
   bool was_accepted() const { return accepted_at_.has_value(); }
+  // REQUIRES: it was.
+  Time accepted_at() const { return *accepted_at_; }
+  // Carried away, or closed on its way to another shard: nothing more becomes of it here.
+  bool was_carried_off() const { return carried_away_ || socket_->carry_lost; }
   bool released() const { return released_; }
   std::optional<smtp::ReplyId> reply() const { return reply_; }
   bool relayed() const { return relayed_; }
@@ -158,6 +164,7 @@ class Client : public Actor {
   bool released_ = false;
   bool released_claimed_ = false;
   bool relayed_ = false;
+  bool carried_away_ = false;
   std::optional<Time> accepted_at_;
   std::optional<Time> first_byte_at_;
   std::optional<Time> left_at_;

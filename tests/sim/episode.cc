@@ -23,7 +23,8 @@ constexpr Tick kWaitGrace = kTimerGrainMs + 1000;
 constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
 daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, SimReactor& reactor,
-                            daemon::Log& log, World& world, daemon::SynFeed* syn_feed) {
+                            daemon::Log& log, World& world, daemon::SynFeed* syn_feed,
+                            int carry_fd) {
   Memory* memory = world.memory();
   return {.config = scenario.config,
           .access = &scenario.access,
@@ -42,7 +43,8 @@ daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, 
           .dns_key = {7, 11},
           .syn_feed = syn_feed,
           .book = memory,
-          .steward_fd = memory == nullptr ? -1 : memory->line()};
+          .steward_fd = memory == nullptr ? -1 : memory->line(),
+          .carry_fd = carry_fd};
 }
 
 }  // namespace
@@ -60,10 +62,13 @@ Episode::Episode(uint64_t seed, uint32_t sessions)
       log_(sink_, reactor_, counters_.shards()[0], 1),
       syn_feed_(make_syn_feed()),
       moving_(slots_.size()),
-      shard_(std::make_unique<daemon::Shard>(
-          parts_of(scenario_, counters_, reactor_, log_, world_, syn_feed_ ? &*syn_feed_ : nullptr),
-          slots_, tick())) {
+      carry_end_(scenario_.carry.loops.empty() ? -1 : reactor_.make_carry_end()),
+      shard_(
+          std::make_unique<daemon::Shard>(parts_of(scenario_, counters_, reactor_, log_, world_,
+                                                   syn_feed_ ? &*syn_feed_ : nullptr, carry_end_),
+                                          slots_, tick())) {
   world_.lists().watch(counters_.lists());
+  plan_carries();
   ShardCounters& elsewhere = counters_.shards()[1];
   elsewhere.held = scenario_.held_elsewhere;
   for (size_t pool = 0; pool < scenario_.config.pools.size(); ++pool) {
@@ -103,7 +108,8 @@ void Episode::serve() {
   if (!shard_->start(tick())) reactor_.violation("the shard does not start");
   shard_->open_doors();
   while (!shard_->finished(tick()) && reactor_.violations().empty()) {
-    const bool over = !shard_->stopping() && world_.over() && !asked_to_stop_;
+    const bool leaving = shard_->stopping() || shard_->retired();
+    const bool over = !leaving && world_.over() && !asked_to_stop_;
     if (over) world_.mend_dns();
     if (over && slots_.used() == 0) {
       asked_to_stop_ = true;
@@ -129,19 +135,21 @@ void Episode::see_off() {
 
 // A question over TCP may be about to get its socket, or an accept to find nobody.
 bool Episode::busy() const {
-  return slots_.used() > 0 || reactor_.sockets_coming() > 0;
+  return slots_.used() > 0 || reactor_.sockets_coming() > 0 || reactor_.on_their_way() > 0;
 }
 
 void Episode::step() {
   ++steps_;
   const uint64_t prefetched = count(Counter::kSynPrefetched);
-  const bool stopping = shard_->stopping();
+  const bool leaving = shard_->stopping() || shard_->retired();
   const auto completions = reactor_.turn(shard_->wait(tick()));
   log_.set_time(daemon::WallTime(std::chrono::seconds(kFirstSecond) + milliseconds(agenda_.now())));
   shard_->handle(completions, tick());
   if (shard_->take_control_event()) shard_->stop(tick());
+  begin_carry();
+  look_at_carry();
   const uint64_t asked = count(Counter::kSynPrefetched) - prefetched;
-  if (stopping && asked > 0) reactor_.violation("asks about clients that it will not accept");
+  if (leaving && asked > 0) reactor_.violation("asks about clients that it will not accept");
   check_prefetch(asked);
   world_.lists().look(agenda_.now());
   check_step();
@@ -158,7 +166,7 @@ void Episode::check_step() {
   expect(in_phases, slots_.used(), "slots in all phases");
   expect(count(Counter::kStaleCompletions), 0, "completions for a connection that is gone");
   if (shard_->lookups() != nullptr) check_questions();
-  if (syn_feed_ && !shard_->stopping()) check_syn_feed();
+  if (syn_feed_ && !shard_->stopping() && !shard_->retired()) check_syn_feed();
   // The whole table costs time, so not always.
   if (steps_ % 16 == 0) {
     check_slots();
@@ -200,7 +208,7 @@ void Episode::check_lookups() {
     const bool asking = (slots_[i].evidence & kAskingLists) != 0 && slots_[i].phase != Phase::kFree;
     const bool waits = lookups.inquiries().record_of(i) != dns::InquiryId::kNoRecord;
     expect(waits ? 1 : 0, asking ? 1 : 0, "a client waits on the lists");
-    if (waits && !is_waiting(slots_[i].phase))
+    if (waits && !is_waiting(slots_[i].phase) && slots_[i].phase != Phase::kMoving)
       reactor_.violation("waits on lists in a wrong phase");
   }
 }
@@ -210,7 +218,8 @@ bool Episode::is_waiting(Phase phase) {
 }
 
 // Out of the kernel's waiting room a client is kept for the lists alone.
-void Episode::check_wait(const Slot& slot) {
+void Episode::check_wait(uint32_t index) {
+  const Slot& slot = slots_[index];
   const config::Config& config = scenario_.config;
   milliseconds wait = config.greet.wait;
   if (scenario_.kernel_wait > 0) {
@@ -220,6 +229,12 @@ void Episode::check_wait(const Slot& slot) {
   if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
     reactor_.violation("a client is kept beyond its wait");
   }
+  // However often it was carried, its wait began when it was accepted.
+  const uint32_t client = reactor_.client_of(index);
+  if (!is_waiting(slot.phase) || client == kNobody) return;
+  const Tick accepted =
+      scenario_.first_tick + static_cast<Tick>(world_.clients()[client]->accepted_at());
+  if (slot.started - accepted > kWaitGrace) reactor_.violation("a wait was begun anew");
 }
 
 // All SYNs are read soon, and each is counted once at most.
@@ -272,7 +287,7 @@ void Episode::check_slots() {
            "requests of a slot in the kernel");
     if (slot.phase == Phase::kFree) continue;
     clients += (slot.evidence & kOurSocket) == 0 ? 1 : 0;
-    check_wait(slot);
+    check_wait(i);
     check_move(i);
     const bool open = slot.phase == Phase::kClosing || reactor_.is_open(i);
     expect(open ? 1 : 0, 1, "a slot in use has a descriptor");
@@ -378,6 +393,7 @@ void Episode::check_counters() {
     if (!client->was_accepted()) continue;
     ++accepted;
     const bool taken = client->relayed() || client->claimed();
+    if (client->was_carried_off()) continue;
     if (client->reply()) ++replies[static_cast<size_t>(*client->reply())];
     if (taken) ++handed;
     if (!client->reply() && !taken) ++silent;
@@ -409,6 +425,7 @@ void Episode::check_counters() {
   }
   check_looks();
   check_visits();
+  check_carried();
   const uint64_t bytes = count(Counter::kRelayedBytes);
   if (bytes > reactor_.relayed_bytes() + reactor_.bulk_bytes() || bytes < reactor_.bulk_bytes()) {
     reactor_.violation("bytes relayed and bytes counted differ");

@@ -42,11 +42,17 @@ class Episode {
   void see_off();
   bool busy() const;
   void step();
+  void plan_carries();
+  void begin_carry();
+  void look_at_carry();
+  void taken_over(std::span<const uint8_t> lot, std::span<const SocketPtr> sockets);
+  void check_taken_over(const Client& client, const daemon::CarriedClient& told);
+  void check_carried();
   void check_step();
   void check_questions();
   void check_lookups();
   void check_slots();
-  void check_wait(const Slot& slot);
+  void check_wait(uint32_t index);
   void check_syn_feed();
   void check_prefetch(uint64_t asked);
   void check_move(uint32_t index);
@@ -71,11 +77,20 @@ class Episode {
   daemon::Log log_;
   std::optional<daemon::SynFeed> syn_feed_;
   std::vector<Moving> moving_;  // by slot
+  int carry_end_;  // -1: none, or told that no more will come
   std::unique_ptr<daemon::Shard> shard_;
   uint64_t syn_budget_ = UINT32_MAX;  // thousandths of addresses; a second's worth at most
   Time earned_until_ = 0;
   uint64_t steps_ = 0;
   bool asked_to_stop_ = false;  // after all was over
+  // Of clients that are carried: what is due, what was told, and who came out elsewhere.
+  uint32_t loops_due_ = 0;
+  size_t loops_begun_ = 0;
+  bool loop_goes_on_ = false;
+  bool retires_now_ = false;
+  std::optional<uint64_t> accepted_at_retirement_;
+  uint64_t told_carried_ = 0;  // to itself
+  uint64_t carried_away_ = 0;
 };
 
 }  // namespace lychgate::sim

@@ -183,6 +183,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   draw_lists(random, out);
   draw_hold(random, out);
   draw_memory(random, out);
+  draw_carry(random, out);
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -28,6 +29,15 @@ struct SynModel {
   bool of_clients = false;  // some have addresses of clients
 };
 
+// Held clients that are carried, and the retirement of the shard.
+struct CarryModel {
+  std::vector<Time> loops;        // when the shard carries its clients to itself
+  std::optional<Time> retires;    // and when it retires
+  bool others_take_over = false;  // then; else everybody stays
+  bool same_lists = false;
+  std::array<uint8_t, kListenersMax> listeners{};
+};
+
 struct Scenario {
   config::Config config;
   admission::AccessList access;
@@ -41,6 +51,7 @@ struct Scenario {
   // For how long the kernel's waiting room keeps the silent; 0: the gate holds.
   Time kernel_wait = 0;
   SynModel syn;
+  CarryModel carry;
   uint64_t rude_percent = 0;  // clients with bad manners
   uint64_t bulk_percent = 0;  // sessions with a long stream
   uint64_t sick_percent = 0;  // connections to a backend that go wrong
@@ -67,6 +78,8 @@ Scenario draw_scenario(Random& random, uint32_t sessions);
 void draw_hold(Random& random, Scenario& scenario);
 // The part of it that is about what is remembered. REQUIRES: the rest has been drawn.
 void draw_memory(Random& random, Scenario& scenario);
+// The part of it that is about carrying. REQUIRES: the rest has been drawn.
+void draw_carry(Random& random, Scenario& scenario);
 // The part of it that is about DNS lists. REQUIRES: the rest has been drawn.
 void draw_lists(Random& random, Scenario& scenario);
 

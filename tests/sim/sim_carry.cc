@@ -156,14 +156,14 @@ bool SimReactor::has_room_to_adopt() const {
 void SimReactor::end_of_way(Socket& socket) {
   --on_their_way_;
   --socket.carries;
-  if (socket.slots == 0 && socket.carries == 0) {
+  if (std::exchange(socket.on_its_way, false)) {
     if (!socket.carry_faulted && has_room_to_adopt()) {
       violation(fmt::format("client {} is not taken over although there is room", socket.client));
     }
     socket.carry_lost = true;
     ++carry_lost_;
-    socket.far->let_go();
   }
+  if (socket.slots == 0 && socket.carries == 0) socket.far->let_go();
   drop_reference(socket);
 }
 

@@ -116,6 +116,8 @@ class SimReactor : public ring::Reactor {
   int make_carry_start(int end_fd);
   int make_carry_start(CarrySink sink);
   void end_carry(int end_fd);
+  // The turn ends, as a signal would end it.
+  void interrupt() { interrupted_ = true; }
   void changed(Socket& socket);
 
   // What the gate must not do.
