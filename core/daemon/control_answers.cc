@@ -89,8 +89,10 @@ std::string pools(const ControlRequest& request, const ControlParts& parts) {
 }  // namespace
 
 std::string answer_request(const ControlRequest& request, const ControlParts& parts) {
-  const StatusParts status{
-      .shards = parts.counters, .config = parts.config, .deferred_acks = parts.deferred_acks};
+  const StatusParts status{.blocks = parts.counters,
+                           .config = parts.config,
+                           .deferred_acks = parts.deferred_acks,
+                           .generation = parts.generation};
   const ListsReportParts lists{.lists = parts.lists,
                                .cells = parts.config.cells,
                                .shared = parts.shared_lists,

@@ -12,17 +12,19 @@
 #include "core/config/lists.h"
 #include "core/daemon/client_book.h"
 #include "core/daemon/control_request.h"
+#include "core/daemon/generation.h"
 
 namespace lychgate::daemon {
 
 struct ControlParts {
   const config::Config& config;
-  std::span<ShardCounters> counters;
+  std::span<ShardCounters> counters;  // all blocks
   std::span<const config::List> lists;
   const SharedLists& shared_lists;
   uint64_t deferred_acks = 0;  // since the gate started
   ClientBook& book;
   Seconds now = 0;
+  StewardGeneration generation = {};
 };
 
 // REQUIRES: neither kSessions nor kStop.

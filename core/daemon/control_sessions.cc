@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/base/check.h"
 #include "core/config/values.h"
 #include "core/daemon/text_table.h"
 
@@ -91,6 +92,11 @@ std::string shards_text(const std::vector<uint32_t>& shards) {
 
 }  // namespace
 
+SessionJobs::SessionJobs(std::span<const int> lines, std::span<const ShardCounters> blocks)
+    : lines_(lines.begin(), lines.end()), blocks_(blocks) {
+  LYCH_CHECK(lines.size() <= blocks.size());
+}
+
 bool SessionJobs::begin(ControlClient client, const ControlRequest& request, Tick now) {
   if (jobs_.size() == kSessionJobsMax) return false;
   Job& job = jobs_.emplace_back();
@@ -99,6 +105,7 @@ bool SessionJobs::begin(ControlClient client, const ControlRequest& request, Tic
   job.deadline = now + kJobMs;
   for (uint32_t shard = 0; shard < lines_.size(); ++shard) {
     if (request.shard && *request.shard != shard) continue;
+    if (blocks_[shard].pid.load(std::memory_order_relaxed) == 0) continue;
     job.parts.push_back({.shard = shard, .next_slot = request.shard ? request.slot : 0});
   }
   for (ShardPart& part : job.parts) ask(job, part, now);

@@ -1,6 +1,7 @@
 // Questions to the shards about their sessions, a few at once: each is asked order by order until
 // its table is through, all shards at the same time. A shard that does not answer is left out, and
-// the answer says so.
+// the answer says so. A shard's number here is that of its block (core/daemon/generation.h), so
+// that ids differ between two generations.
 
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/counters.h"
 #include "core/daemon/control_request.h"
 #include "core/daemon/control_server.h"
 #include "core/daemon/orders.h"
@@ -34,10 +36,12 @@ struct SessionsFound {
 
 class SessionJobs {
  public:
-  // lines: the steward's end of each shard's line.
-  explicit SessionJobs(std::span<const int> lines) : lines_(lines.begin(), lines.end()) {}
+  // lines: the steward's end of each shard's line, of all generations; blocks: those of the same
+  // numbers, which tell who lives.
+  SessionJobs(std::span<const int> lines, std::span<const ShardCounters> blocks);
 
-  // False: too many are under way. REQUIRES: request.shard, if given, is one of the lines.
+  // Only the living are asked. False: too many are under way. REQUIRES: request.shard, if given, is
+  // one of the lines.
   bool begin(ControlClient client, const ControlRequest& request, Tick now);
   // A kReport message, kind byte included.
   void take_report(std::span<const uint8_t> message, Tick now);
@@ -62,6 +66,7 @@ class SessionJobs {
   static bool is_through(const Job& job);
 
   std::vector<int> lines_;
+  std::span<const ShardCounters> blocks_;
   std::vector<Job> jobs_;
   uint32_t last_order_ = 0;
 };

@@ -109,8 +109,8 @@ void read_list(Line& line, Figures& out) {
 Figures take_figures(const FiguresParts& parts) {
   Figures out;
   out.version = LYCHGATE_VERSION;
-  out.shards = parts.shards.size();
-  out.room = uint64_t{parts.config.limits.per_shard} * parts.shards.size();
+  out.shards = parts.config.shards;
+  out.room = uint64_t{parts.config.limits.per_shard} * parts.config.shards;
   for (const ShardCounters& shard : parts.shards) {
     out.held += shard.held.load(kRelaxed);
     for (size_t i = 0; i < kPhaseCount; ++i) out.phases[i] += shard.phases[i].load(kRelaxed);

@@ -49,7 +49,7 @@ struct Figures {
 
 struct FiguresParts {
   const config::Config& config;
-  std::span<const ShardCounters> shards;
+  std::span<const ShardCounters> shards;  // of all generations
   std::span<const config::List> lists;
   const SharedLists& shared;
 };

@@ -144,7 +144,10 @@ void Families::add_gate() {
   value(uint64_t{1}, {{"version", LYCHGATE_VERSION}});
   only(Metric::kConfigTimestamp, static_cast<uint64_t>(parts_.config_read_at));
   only(Metric::kClients, sum([](const ShardCounters& shard) -> auto& { return shard.held; }));
-  only(Metric::kClientsMax, uint64_t{parts_.config.limits.per_shard} * parts_.shards.size());
+  only(Metric::kClientsMax, uint64_t{parts_.config.limits.per_shard} * parts_.config.shards);
+  only(Metric::kGeneration, parts_.generation.number);
+  only(Metric::kRetiringClients,
+       retiring_clients(parts_.shards, parts_.config.shards, parts_.generation));
   begin(Metric::kConnectionsOpen);
   for (size_t i = 1; i < kPhaseCount; ++i) {
     value(sum([i](const ShardCounters& shard) -> auto& { return shard.phases[i]; }),

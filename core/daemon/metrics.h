@@ -14,6 +14,7 @@
 #include "core/base/counters.h"
 #include "core/config/config.h"
 #include "core/config/lists.h"
+#include "core/daemon/generation.h"
 #include "core/store/store.h"
 
 namespace lychgate::daemon {
@@ -29,11 +30,12 @@ struct StoreBoard {
 
 struct MetricsParts {
   const config::Config& config;
-  std::span<const ShardCounters> shards;
+  std::span<const ShardCounters> shards;  // of all generations
   std::span<const config::List> lists;
   const SharedLists& shared_lists;
   const StoreBoard& store;
   int64_t config_read_at = 0;  // seconds since 1970
+  StewardGeneration generation = {};
 };
 
 // All metrics in Prometheus' text format.

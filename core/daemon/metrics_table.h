@@ -19,6 +19,8 @@ enum class Metric : uint8_t {
   kConfigTimestamp,
   kClients,
   kClientsMax,
+  kGeneration,
+  kRetiringClients,
   kConnectionsOpen,
   kHoldDuration,
   kHandoffDuration,
@@ -42,7 +44,7 @@ enum class Metric : uint8_t {
   kOpenFds,
   kMaxFds,
 };
-inline constexpr size_t kMetricCount = 26;
+inline constexpr size_t kMetricCount = 28;
 
 struct MetricRow {
   Metric metric;

@@ -3,9 +3,12 @@
 #include "core/daemon/status.h"
 
 #include <array>
+#include <ctime>
 #include <vector>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace lychgate::daemon {
 namespace {
@@ -43,25 +46,67 @@ Numbers read(const ShardCounters& shard, const config::Config& config) {
   return out;
 }
 
-Numbers sum(const std::vector<Numbers>& shards, size_t pools) {
-  Numbers total;
-  total.pools.resize(pools);
-  for (const Numbers& shard : shards) {
-    total.held += shard.held;
-    add_all(total.phases, shard.phases);
-    add_all(total.counters, shard.counters);
-    for (size_t i = 0; i < pools; ++i) {
-      total.pools[i].open += shard.pools[i].open;
-      add_all(total.pools[i].outcomes, shard.pools[i].outcomes);
-    }
+void add(Numbers& into, const Numbers& shard) {
+  into.held += shard.held;
+  add_all(into.phases, shard.phases);
+  add_all(into.counters, shard.counters);
+  into.pools.resize(shard.pools.size());
+  for (size_t i = 0; i < shard.pools.size(); ++i) {
+    into.pools[i].open += shard.pools[i].open;
+    add_all(into.pools[i].outcomes, shard.pools[i].outcomes);
   }
+}
+
+Numbers sum(const std::vector<Numbers>& shards) {
+  Numbers total;
+  for (const Numbers& shard : shards) add(total, shard);
   return total;
 }
 
+// Of each shard, both generations together.
 std::vector<Numbers> read_all(const StatusParts& parts) {
-  std::vector<Numbers> out;
-  for (const ShardCounters& shard : parts.shards) out.push_back(read(shard, parts.config));
+  const uint32_t shards = parts.config.shards;
+  std::vector<Numbers> out(shards);
+  for (size_t i = 0; i < parts.blocks.size(); ++i) {
+    const Numbers block = read(parts.blocks[i], parts.config);
+    add(out[i % shards], block);
+    if (i / shards == parts.generation.set) out[i % shards].pid = block.pid;
+  }
   return out;
+}
+
+// Processes of the generation before.
+std::vector<int32_t> retiring_pids(const StatusParts& parts) {
+  std::vector<int32_t> out;
+  for (size_t i = 0; i < parts.blocks.size(); ++i) {
+    const int32_t pid = parts.blocks[i].pid.load(std::memory_order_relaxed);
+    if (i / parts.config.shards != parts.generation.set && pid > 0) out.push_back(pid);
+  }
+  return out;
+}
+
+std::string generation_json(const StatusParts& parts) {
+  return fmt::format(
+      "{{\"number\":{},\"since\":{},\"retiring_clients\":{},\"retiring_pids\":[{}]}}",
+      parts.generation.number, parts.generation.since,
+      retiring_clients(parts.blocks, parts.config.shards, parts.generation),
+      fmt::join(retiring_pids(parts), ","));
+}
+
+// "generation 3 since 2026-01-01T00:00:00Z, 2 shards of the one before finish 17 clients"
+std::string generation_line(const StatusParts& parts) {
+  const StewardGeneration& now = parts.generation;
+  std::string out = fmt::format("generation {}", now.number);
+  if (now.since != 0) {
+    const auto since = static_cast<std::time_t>(now.since);
+    out += fmt::format(" since {:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since));
+  }
+  const auto pids = retiring_pids(parts);
+  if (!pids.empty()) {
+    out += fmt::format(", {} shards of the one before finish {} clients", pids.size(),
+                       retiring_clients(parts.blocks, parts.config.shards, now));
+  }
+  return out + '\n';
 }
 
 // "a":1,"b":2 - names are ours and need no escaping.
@@ -108,16 +153,17 @@ std::string status_json(const StatusParts& parts) {
   }
   const std::string kernel =
       kernel_holds(config) ? fmt::format(",\"tcp_defer_accept_drop\":{}", parts.deferred_acks) : "";
-  return fmt::format("{{\"version\":\"{}\",\"shards\":[{}],\"total\":{{{}}}{}}}\n",
-                     LYCHGATE_VERSION, list, json_numbers(sum(all, config.pools.size()), config),
-                     kernel);
+  return fmt::format(
+      "{{\"version\":\"{}\",\"generation\":{},\"shards\":[{}],\"total\":{{{}}}{}}}\n",
+      LYCHGATE_VERSION, generation_json(parts), list, json_numbers(sum(all), config), kernel);
 }
 
 std::string status_text(const StatusParts& parts) {
   const config::Config& config = parts.config;
   const std::vector<Numbers> all = read_all(parts);
-  const Numbers total = sum(all, config.pools.size());
-  std::string out = fmt::format("lychgate {}\n{:<24}{:>12}", LYCHGATE_VERSION, "", "total");
+  const Numbers total = sum(all);
+  std::string out = fmt::format("lychgate {}\n{}{:<24}{:>12}", LYCHGATE_VERSION,
+                                generation_line(parts), "", "total");
   for (size_t i = 0; i < all.size(); ++i) out += fmt::format("{:>12}", fmt::format("shard {}", i));
   out += '\n';
   out += row("held", all, total, [](const Numbers& n) { return n.held; });

@@ -55,7 +55,7 @@ class Steward {
         registrar_(seat.config, seat.sink, now_tick()),
         book_(seat.config, registrar_),
         server_(seat.listen_fd, geteuid()),
-        jobs_(seat.shard_lines),
+        jobs_(seat.shard_lines, seat.counters),
         metrics_at_(now_tick()) {}
 
   [[noreturn]] void run();
@@ -188,8 +188,8 @@ void Steward::serve(const ControlAsk& ask, Tick now) {
 
 void Steward::search(const ControlAsk& ask, ControlRequest request, Tick now) {
   const bool no_such_shard = request.shard && *request.shard >= seat_.shard_lines.size();
-  ControlError error{ExitCode::kUsage, fmt::format("there are only {} shards, counted from 0",
-                                                   seat_.shard_lines.size())};
+  ControlError error{ExitCode::kUsage,
+                     fmt::format("there are only {} shards, counted from 0", seat_.config.shards)};
   if (!no_such_shard) {
     if (jobs_.begin(ask.client, request, now)) return;
     error = {ExitCode::kUnavailable,

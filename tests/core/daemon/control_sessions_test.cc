@@ -19,7 +19,8 @@ class SessionJobsTest : public testing::Test {
     auto lines = make_steward_lines(2);
     ASSERT_TRUE(lines);
     lines_ = std::move(*lines);
-    jobs_.emplace(std::vector<int>{lines_[0].steward_end, lines_[1].steward_end});
+    for (ShardCounters& block : blocks_) block.pid = 1;
+    jobs_.emplace(std::vector<int>{lines_[0].steward_end, lines_[1].steward_end}, blocks_);
   }
   void TearDown() override {
     for (const StewardLine& line : lines_) {
@@ -43,6 +44,7 @@ class SessionJobsTest : public testing::Test {
   }
 
   std::vector<StewardLine> lines_;
+  std::vector<ShardCounters> blocks_{2};
   std::optional<SessionJobs> jobs_;
   Tick now_ = 5;
 };
@@ -81,6 +83,18 @@ TEST_F(SessionJobsTest, ASilentShardIsLeftOutAndItsLateReportMeansNothing) {
   EXPECT_EQ(done[0].silent, std::vector<uint32_t>{1});
   report(*late, kNoSlot, 1);
   EXPECT_TRUE(jobs_->turn(now_).empty());
+}
+
+TEST_F(SessionJobsTest, WhereNobodyLivesNobodyIsAsked) {
+  blocks_[1].pid = 0;
+  ASSERT_TRUE(jobs_->begin({}, {.verb = ControlVerb::kSessions, .limit = 10}, now_));
+  EXPECT_FALSE(ordered(1));
+  report(*ordered(0), kNoSlot, 1);
+  const auto done = jobs_->turn(now_);
+  ASSERT_EQ(done.size(), 1U);
+  EXPECT_TRUE(done[0].silent.empty());
+  ASSERT_TRUE(jobs_->begin({}, {.verb = ControlVerb::kSessions, .shard = 1}, now_));
+  EXPECT_EQ(jobs_->turn(now_).size(), 1U) << "answered at once";
 }
 
 TEST_F(SessionJobsTest, OneSessionIsOneOrderToItsShard) {
@@ -146,6 +160,36 @@ TEST(SessionsReport, NamesWhatItShows) {
   for (const char* words : {"0:17:4", "[127.1.0.5]:4711", "relay", "1.2", "friendly",
                             "2 sessions match, 1 shown", "did not answer in time: 1"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
+  }
+}
+
+// What a shard of another configuration tells is named by its cells.
+TEST(SessionsReport, NamesPlacesByTheirCells) {
+  config::Config config;
+  for (const char* name : {"first", "second"}) {
+    config.pools.emplace_back().name = name;
+    config.pools.back().backends.emplace_back().text = std::string("unix:/") + name;
+  }
+  config.cells.pools[0] = 1;
+  config.cells.pools[1] = 5;
+  config.cells.backends[1][0] = 7;
+  const struct {
+    const char* sentence;
+    uint8_t pool;
+    uint8_t backend;
+    const char* words;
+  } rows[] = {
+      {"a cell is not a number", 5, 7, "\"pool\":\"second\",\"backend\":\"unix:/second\""},
+      {"a pool that is no more", 0, 0, "\"pool\":\"(gone)\",\"backend\":\"(gone)\""},
+      {"a backend that is no more", 5, 0, "\"pool\":\"second\",\"backend\":\"(gone)\""},
+      {"none yet", kNoPlace, kNoPlace, "\"pool\":\"\",\"backend\":\"\""},
+      {"no backend yet", 1, kNoPlace, "\"pool\":\"first\",\"backend\":\"\""},
+  };
+  for (const auto& row : rows) {
+    SessionsFound found;
+    found.sessions.push_back({3, {.pool = row.pool, .backend = row.backend}});
+    const std::string text = sessions_json(found, {config});
+    EXPECT_NE(text.find(row.words), std::string::npos) << row.sentence << "\n" << text;
   }
 }
 

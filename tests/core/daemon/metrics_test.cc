@@ -23,6 +23,7 @@ struct Bench {
   StoreBoard store;
 
   Bench() {
+    config.shards = 2;
     config.limits.per_shard = 100;
     config.pools.push_back({});
     config.pools[0].name = "friendly";
