@@ -68,7 +68,9 @@ void CarryOut::walk(Tick now) {
     ++clients_seen_;
     const bool waits = slot.phase == Phase::kSilentWait;
     if ((!waits && slot.phase != Phase::kLooking) || !can_go(cursor_)) continue;
-    if (waits && slot.in_flight == 0) {
+    // Whose wait is about to end is looked at here, which may send it back into silence.
+    const bool due = tick_reached(now + kTimerGrainMs, slot.timer.deadline);
+    if (waits && !due && slot.in_flight == 0) {
       begin(cursor_);
     } else {
       some_may_go_ = true;

@@ -12,6 +12,7 @@
 
 #include "core/admission/access_list.h"
 #include "core/base/client_record.h"
+#include "core/daemon/carry.h"
 #include "tests/dns/wire_messages.h"
 #include "tests/fuzz/targets.h"
 #include "tests/fuzz/wire_fuzz.h"
@@ -111,6 +112,29 @@ TEST(FuzzSmoke, ControlTakesAnyLine) {
                            "99999999999d"sv, "limit=0 "sv, "kill"sv,   "\0"sv});
     line.erase(line.begin(), line.begin() + (random.one_in(8) ? 0 : 2));
     fuzz_control(line);
+  }
+}
+
+// Lots of some clients with some answers; in some a byte is changed, or the length.
+TEST(FuzzSmoke, CarriedClientsAreReadFromAnyLot) {
+  sim::Random random(20240606);
+  for (int i = 0; i < kRounds / 4; ++i) {
+    std::vector<uint8_t> lot;
+    daemon::begin_lot(lot);
+    for (uint64_t left = random.between(0, 4); left > 0; --left) {
+      daemon::CarriedClient client;
+      client.evidence = static_cast<uint16_t>(random.between(0, 7));
+      client.listener = static_cast<uint8_t>(random.between(0, kListenersMax));
+      client.answer_count = static_cast<uint8_t>(random.between(0, 4));
+      for (daemon::CarriedAnswer& answer : client.answers) {
+        answer.cell = static_cast<uint8_t>(random.between(0, kListsMax));
+      }
+      daemon::add_to_lot(client, lot);
+    }
+    const size_t last = lot.size() - 1;
+    if (random.one_in(3)) lot[random.between(0, last)] = static_cast<uint8_t>(random.next());
+    if (random.one_in(4)) lot.resize(random.between(0, lot.size() + 64));
+    fuzz_carry(lot);
   }
 }
 

@@ -16,6 +16,8 @@ void fuzz_lines(std::span<const uint8_t> input);
 void fuzz_replies(std::span<const uint8_t> input);
 // core/daemon/control_request.h: a line without its end.
 void fuzz_control(std::span<const uint8_t> input);
+// core/daemon/carry.h: a lot.
+void fuzz_carry(std::span<const uint8_t> input);
 // core/base/client_record.h: a key, a record, or two records.
 void fuzz_record(std::span<const uint8_t> input);
 // core/admission/access_list.h: the image of a list.

@@ -145,15 +145,19 @@ TEST(Timers, AFifoServesInTheOrderOfArming) {
   EXPECT_EQ(drain(timers), (std::vector<uint32_t>{1, 33}));
 }
 
-TEST(Timers, AFifoDeadlineOutOfOrderIsLateNotEarly) {
+TEST(Timers, AFifoDeadlineOutOfOrderWaitsForNobody) {
   SlotTable slots = make_slots(kSlotsMin);
   Timers timers(slots, 0);
   timers.arm(1, TimerHome::kLinger, 1000);
   timers.arm(2, TimerHome::kLinger, 500);
-  timers.advance(600);
+  timers.arm(3, TimerHome::kLinger, 1000);
+  EXPECT_EQ(timers.next_wake(), 500U);
+  timers.advance(490);
   EXPECT_TRUE(drain(timers).empty());
+  timers.advance(500);
+  EXPECT_EQ(drain(timers), (std::vector<uint32_t>{2}));
   timers.advance(1000);
-  EXPECT_EQ(drain(timers), (std::vector<uint32_t>{1, 2}));
+  EXPECT_EQ(drain(timers), (std::vector<uint32_t>{1, 3}));
 }
 
 TEST(Timers, CancelsInEveryListAtEveryPlace) {

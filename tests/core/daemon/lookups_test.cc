@@ -276,5 +276,60 @@ TEST(Lookups, WhatTheListsSayIsGoodForTheShortestLifeOfTheirAnswers) {
   EXPECT_EQ(harmless.lookups->good_for(1), 1U) << "no answer to come can refuse it";
 }
 
+// What the shard before has been told, and a client that comes from there.
+std::vector<CarriedAnswer> told_elsewhere(uint32_t number) {
+  World before;
+  before.come(number);
+  before.run_for(100);
+  std::array<CarriedAnswer, kListsMax> told;
+  const uint8_t count = before.lookups->tell(number, told);
+  return {told.begin(), told.begin() + count};
+}
+
+TEST(Lookups, WhatWasToldElsewhereIsNotAskedAgain) {
+  const auto told = told_elsewhere(1);
+  ASSERT_EQ(told.size(), kLists);
+  World world;
+  world.world.slots.open(1, Phase::kSilentWait).address = World::client(1);
+  world.lookups->take_over(1, told, world.world.now());
+  EXPECT_EQ(world.lookups->sum(1).standing, Standing::kFailed);
+  world.run_for(100);
+  EXPECT_EQ(world.book.asked, 0U);
+  EXPECT_EQ(world.decided, std::vector<uint32_t>{1});
+}
+
+TEST(Lookups, WhatWasNotToldElsewhereIsAsked) {
+  auto told = told_elsewhere(1);
+  std::erase_if(told, [](const CarriedAnswer& answer) { return answer.cell == 0; });
+  World world;
+  world.world.slots.open(1, Phase::kSilentWait).address = World::client(1);
+  world.lookups->take_over(1, told, world.world.now());
+  EXPECT_EQ(world.lookups->sum(1).standing, Standing::kOpen);
+  world.run_for(100);
+  EXPECT_EQ(world.book.asked, 1U);
+  EXPECT_EQ(world.decided, std::vector<uint32_t>{1});
+}
+
+TEST(Lookups, WhatAListSaidBeforeItWasDisabledIsNotTakenOver) {
+  auto told = told_elsewhere(1);
+  for (CarriedAnswer& answer : told) ++answer.epoch;
+  World world;
+  world.world.slots.open(1, Phase::kSilentWait).address = World::client(1);
+  world.lookups->take_over(1, told, world.world.now());
+  world.run_for(100);
+  EXPECT_EQ(world.book.asked, kLists);
+}
+
+// Its news came while it was on its way, and nobody heard it.
+TEST(Lookups, WhoComesBackIsDecidedAgain) {
+  World world;
+  world.come(1);
+  world.run_for(100);
+  ASSERT_EQ(world.decided, std::vector<uint32_t>{1});
+  world.lookups->come_back(1);
+  world.run_for(20);
+  EXPECT_EQ(world.decided, (std::vector<uint32_t>{1, 1}));
+}
+
 }  // namespace
 }  // namespace lychgate::daemon
