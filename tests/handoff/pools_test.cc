@@ -118,6 +118,31 @@ TEST(Pools, FillByWeight) {
   EXPECT_EQ(pools.choose(0, 0, 0).backend, 2U) << "the seat that became free";
 }
 
+// The generation before has the same backends under other numbers: a limit holds for both.
+TEST(Pools, CountInTheCellsThatTheyWereGiven) {
+  config::Config before = config_of({.what = "", .limit = 2});
+  config::Config now = config_of({.what = "", .limit = 2});
+  before.cells.pools[0] = now.cells.pools[0] = 7;
+  for (const uint32_t i : {0U, 1U, 2U}) {
+    before.cells.backends[0][i] = static_cast<uint8_t>(20 + i);
+    now.cells.backends[0][i] = static_cast<uint8_t>(22 - i);
+  }
+  std::array<ShardCounters, 2> counters;
+  Pools old_pools(before, counters, 0);
+  Pools pools(now, counters, 1);
+  for (int n = 0; n < 2; ++n) old_pools.opened(0, 0);
+  EXPECT_EQ(counters[0].backend_open[7][20], 2U);
+  EXPECT_EQ(counters[0].pool_open[7], 2U);
+  counters[1].backend_use[7][22] = static_cast<uint8_t>(BackendUse::kDown);
+  const Pools::Choice choice = pools.choose(0, 0, 0);
+  EXPECT_EQ(choice.backend, 1U) << "the first is down, the third full with the other's clients";
+  EXPECT_TRUE(choice.any_full);
+  pools.opened(0, 1);
+  EXPECT_EQ(counters[1].backend_open[7][21], 1U);
+  pools.closed(0, 1);
+  EXPECT_EQ(counters[1].pool_open[7], 0U);
+}
+
 TEST(Pools, SayOnceThatABackendTurnedBad) {
   const config::Config config = config_of({.what = ""});
   std::array<ShardCounters, 1> counters;
