@@ -57,15 +57,15 @@ ListFault fault_of(const ListCounters& counts) {
   return counts.failed.load() > 0 ? ListFault::kRefused : ListFault::kTimedOut;
 }
 
-WhyList part_of(const Online& online, const config::List& list, uint32_t index) {
-  const ListBoard& board = online.board(index);
+WhyList part_of(const Online& online, const config::List& list, uint32_t index, uint8_t cell) {
+  const ListBoard& board = online.shared().boards[cell];
   WhyList part{.list = &list,
                .state = static_cast<ListState>(board.state.load()),
                .fault = static_cast<ListFault>(board.fault.load()),
                .answer = online.lookups().answer(online.client(), index)};
   const bool failed = part.answer.state == dns::AnswerState::kFailed;
   if (failed && part.state != ListState::kDisabled) {
-    part.fault = fault_of(online.counts(index));
+    part.fault = fault_of(online.counters().lists[cell]);
   }
   if (part.answer.state == dns::AnswerState::kAnswered) {
     part.ttl = online.lookups().seconds_left(part.answer);
@@ -82,7 +82,7 @@ void take_answers(const Online& online, const ListsPlan& plan, WhyParts& why) {
     why.reason = lookups.reason(online.client(), counted[0].list);
   }
   for (uint32_t i = 0; i < plan.lists.size(); ++i) {
-    why.lists.push_back(part_of(online, plan.lists[i], i));
+    why.lists.push_back(part_of(online, plan.lists[i], i, why.config.cells.lists[i]));
   }
 }
 

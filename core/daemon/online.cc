@@ -36,8 +36,7 @@ Result<std::unique_ptr<Online>> Online::create(const config::Config& config,
   if (!shared) return tl::unexpected(shared.error());
   auto sockets = dns::open_udp_sockets(plan.servers, config.dns.sockets);
   if (!sockets) return tl::unexpected(sockets.error());
-  std::unique_ptr<Online> made(
-      new Online(std::move(*ring), std::move(*slots), std::move(*shared), config.cells));
+  std::unique_ptr<Online> made(new Online(std::move(*ring), std::move(*slots), std::move(*shared)));
   made->sockets_ = std::move(*sockets);
   auto lookups = Lookups::create({.config = config,
                                   .plan = plan,
@@ -56,11 +55,10 @@ Result<std::unique_ptr<Online>> Online::create(const config::Config& config,
 }
 
 Online::Online(std::unique_ptr<ring::UringReactor> reactor, SlotTable slots,
-               SharedCounters counters, const Cells& cells)
+               SharedCounters counters)
     : reactor_(std::move(reactor)),
       slots_(std::move(slots)),
       counters_(std::move(counters)),
-      cells_(cells),
       timers_(slots_, to_tick(monotonic_now())),
       connections_(slots_, *reactor_, timers_, counters_.shards()[0]),
       now_(to_tick(monotonic_now())) {}

@@ -34,20 +34,15 @@ class Online {
   const Lookups& lookups() const { return *lookups_; }
   const SharedLists& shared() const { return counters_.lists(); }
   const ShardCounters& counters() const { return counters_.shards()[0]; }
-  // Of one list, by its number in the configuration.
-  const ListBoard& board(uint32_t list) const { return shared().boards[cells_.lists[list]]; }
-  const ListCounters& counts(uint32_t list) const { return counters().lists[cells_.lists[list]]; }
   Tick now() const { return now_; }
 
  private:
-  Online(std::unique_ptr<ring::UringReactor> reactor, SlotTable slots, SharedCounters counters,
-         const Cells& cells);
+  Online(std::unique_ptr<ring::UringReactor> reactor, SlotTable slots, SharedCounters counters);
   void dispatch(const ring::Completion& completion);
 
   std::unique_ptr<ring::UringReactor> reactor_;
   SlotTable slots_;  // one more than the kernel's: the client has no descriptor
   SharedCounters counters_;
-  const Cells& cells_;
   ring::Timers timers_;
   ring::Connections connections_;
   std::vector<int> sockets_;  // closed with the process
