@@ -24,6 +24,11 @@ constexpr OptionRow kCheckOptions[] = {
     {"--online", "", WordKind::kFlag, "ask every DNS list whether it can be trusted, too"}};
 constexpr OptionRow kAskOptions[] = {kConfig, kSocket, kJson};
 constexpr OptionRow kStopOptions[] = {kConfig, kSocket};
+constexpr OptionRow kUpgradeOptions[] = {
+    kConfig,
+    kSocket,
+    kJson,
+    {"--program", "PATH", WordKind::kFile, "the new program (default: the path the gate has)"}};
 constexpr OptionRow kTopOptions[] = {
     kConfig,
     kSocket,
@@ -85,6 +90,16 @@ constexpr CommandRow kCommands[] = {
     {CommandId::kPools, "pools", "list pools and backends, or take backends out and in",
      kPoolArguments, kAskOptions},
     {CommandId::kLists, "lists", "ask the running gate how its DNS lists are", {}, kAskOptions},
+    {CommandId::kReload,
+     "reload",
+     "take the changed configuration, losing nobody, and say how it went",
+     {},
+     kAskOptions},
+    {CommandId::kUpgrade,
+     "upgrade",
+     "go on with the new program, losing nobody, and say how it went",
+     {},
+     kUpgradeOptions},
     {CommandId::kStop,
      "stop",
      "stop the running gate as SIGTERM does, and wait for its end",

@@ -47,6 +47,8 @@ enum class CommandId : uint8_t {
   kForget,
   kPools,
   kLists,
+  kReload,
+  kUpgrade,
   kStop,
   kCompletion,
 };

@@ -62,9 +62,14 @@ tl::expected<config::Loaded, int> load(const CommandWords& words) {
 }
 
 int run(const CommandWords& words) {
+  const CommandLine command{.arguments = words.line, .config_path = config_path(words)};
+  if (takes_over()) {
+    const auto outcome = run_on(command);
+    return outcome ? 0 : report(outcome.error());
+  }
   const auto loaded = load(words);
   if (!loaded) return loaded.error();
-  const auto outcome = run_gate(*loaded->config, config_path(words));
+  const auto outcome = run_gate(*loaded->config, command);
   return outcome ? 0 : report(outcome.error());
 }
 
@@ -92,6 +97,9 @@ int check(const CommandWords& words) {
       "configuration is good: {} listeners, {} pools, {} routes, {} access rules, {} DNS lists\n",
       loaded->config->listens.size(), loaded->config->pools.size(), loaded->config->routes.size(),
       *access ? (*access)->rules() : 0, lists->lists.size());
+  if (takes_over()) {
+    if (const auto can = check_take_over(); !can) return report(can.error());
+  }
   if (!words.has("--online")) return 0;
   const auto code = check_online(*loaded->config, *lists);
   return code ? *code : report(code.error());
@@ -167,7 +175,8 @@ int ask(CommandId command, const CommandWords& words) {
   if (!socket) return socket.error();
   if (command == CommandId::kTop) return top(*socket, words);
   if (command == CommandId::kStop) return stop_gate(*socket);
-  return ask_gate(*socket, request_of(command, words));
+  const bool slow = command == CommandId::kReload || command == CommandId::kUpgrade;
+  return ask_gate(*socket, request_of(command, words), slow ? kReloadPatience : kAnswerPatience);
 }
 
 int run_command(CommandId command, const CommandWords& words) {
@@ -190,6 +199,8 @@ int run_command(CommandId command, const CommandWords& words) {
     case CommandId::kForget:
     case CommandId::kPools:
     case CommandId::kLists:
+    case CommandId::kReload:
+    case CommandId::kUpgrade:
     case CommandId::kStop:
       return ask(command, words);
   }
@@ -229,6 +240,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string("lychgate ") + LYCHGATE_VERSION);
   app.require_subcommand(1);
   CommandWords words;
+  words.line.assign(argv, argv + argc);
   int code = 0;
   for (const CommandRow& row : command_rows()) add_command(app, row, words, code);
   try {

@@ -5,11 +5,11 @@
 #include <poll.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include <fmt/format.h>
 
 #include "core/base/check.h"
-#include "core/daemon/control_socket.h"
 
 namespace lychgate::daemon {
 namespace {
@@ -23,6 +23,12 @@ int report(const Error& error) {
 
 std::string named(const CommandWords& words, std::string_view option, std::string_view name) {
   return words.has(option) ? fmt::format(" {}={}", name, words.get(option)) : "";
+}
+
+// The gate has another working directory.
+std::string program_of(const CommandWords& words) {
+  if (!words.has("--program")) return "";
+  return " " + std::filesystem::absolute(words.get("--program")).string();
 }
 
 }  // namespace
@@ -50,6 +56,10 @@ std::string request_of(CommandId command, const CommandWords& words) {
     case CommandId::kPools:
       return fmt::format("pools{} {} {} {}", json, words.get("USE"), words.get("POOL"),
                          words.get("BACKEND"));
+    case CommandId::kReload:
+      return "reload" + json;
+    case CommandId::kUpgrade:
+      return fmt::format("upgrade{}{}", json, program_of(words));
     case CommandId::kStop:
       return "stop";
     case CommandId::kRun:
@@ -63,8 +73,8 @@ std::string request_of(CommandId command, const CommandWords& words) {
   return {};
 }
 
-int ask_gate(const std::string& socket, std::string_view request) {
-  const auto answer = ask_steward(socket, request);
+int ask_gate(const std::string& socket, std::string_view request, milliseconds patience) {
+  const auto answer = ask_steward(socket, request, patience);
   if (!answer) return report(answer.error());
   const ExitCode code = code_of_answer(*answer);
   const bool is_text_error = code != ExitCode::kOk && !answer->starts_with('{');

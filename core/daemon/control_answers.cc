@@ -117,6 +117,8 @@ std::string answer_request(const ControlRequest& request, const ControlParts& pa
     case ControlVerb::kPools:
       return pools(request, parts);
     case ControlVerb::kSessions:
+    case ControlVerb::kReload:
+    case ControlVerb::kUpgrade:
     case ControlVerb::kStop:
       break;
   }

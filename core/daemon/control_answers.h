@@ -27,7 +27,7 @@ struct ControlParts {
   StewardGeneration generation = {};
 };
 
-// REQUIRES: neither kSessions nor kStop.
+// REQUIRES: not kSessions, kReload, kUpgrade or kStop.
 std::string answer_request(const ControlRequest& request, const ControlParts& parts);
 
 }  // namespace lychgate::daemon

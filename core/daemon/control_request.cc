@@ -174,6 +174,15 @@ Done read_pools(const Words& words, ControlRequest& request) {
   return {};
 }
 
+Done read_program(const Words& words, ControlRequest& request) {
+  if (words.empty()) return {};
+  if (words.size() > 1 || words[0][0] != '/') {
+    return wrong("upgrade: expected nothing, or the absolute path of a program, without spaces");
+  }
+  request.program = words[0];
+  return {};
+}
+
 struct VerbRow {
   std::string_view name;
   ControlVerb verb;
@@ -189,6 +198,8 @@ constexpr VerbRow kVerbs[] = {
     {"deny", ControlVerb::kDeny, read_address},
     {"forget", ControlVerb::kForget, read_address},
     {"pools", ControlVerb::kPools, read_pools},
+    {"reload", ControlVerb::kReload, nullptr},
+    {"upgrade", ControlVerb::kUpgrade, read_program},
     {"stop", ControlVerb::kStop, nullptr},
 };
 
@@ -215,6 +226,8 @@ bool ControlRequest::changes() const {
     case ControlVerb::kAllow:
     case ControlVerb::kDeny:
     case ControlVerb::kForget:
+    case ControlVerb::kReload:
+    case ControlVerb::kUpgrade:
     case ControlVerb::kStop:
       return true;
   }

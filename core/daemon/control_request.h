@@ -28,6 +28,8 @@ enum class ControlVerb : uint8_t {
   kDeny,        // likewise
   kForget,      // ADDRESS
   kPools,       // [drain|up|down POOL [BACKEND]]
+  kReload,
+  kUpgrade,  // [PROGRAM]
   kStop,
 };
 
@@ -47,6 +49,8 @@ struct ControlRequest {
   std::optional<BackendUse> use = {};  // kPools: none: only tell
   std::string pool = {};
   std::string backend = {};  // as configured, or its number from 0; empty: all of the pool
+
+  std::string program = {};  // kUpgrade: an absolute path; empty: the one the gate was started by
 
   // Only root and the gate's own user may ask for it.
   bool changes() const;

@@ -135,6 +135,17 @@ void ControlServer::answer(ControlClient client, std::string text, Tick now) {
   send_rest(seat);
 }
 
+void ControlServer::wait_longer(ControlClient client, Tick deadline) {
+  Seat& seat = seats_[client.seat];
+  const bool waits = seat.stage == Stage::kWorking && seat.generation == client.generation;
+  if (waits) seat.deadline = deadline;
+}
+
+bool ControlServer::is_busy() const {
+  return std::any_of(seats_.begin(), seats_.end(),
+                     [](const Seat& seat) { return seat.stage != Stage::kFree; });
+}
+
 void ControlServer::send_rest(Seat& seat) {
   while (seat.sent < seat.text.size()) {
     const ssize_t sent =

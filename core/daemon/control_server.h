@@ -47,6 +47,12 @@ class ControlServer {
   std::vector<ControlAsk> turn(std::span<const pollfd> polls, Tick now);
   // Nothing happens when the client has gone.
   void answer(ControlClient client, std::string text, Tick now);
+  // For an answer that takes its time.
+  void wait_longer(ControlClient client, Tick deadline);
+  // From now on nobody new is served.
+  void close_doors() { listen_fd_ = -1; }
+  // Somebody is served.
+  bool is_busy() const;
   std::optional<Tick> next_wake() const;
 
  private:

@@ -16,6 +16,8 @@ Result<int> open_control_socket(const std::string& path);
 
 // Above what the steward itself allows an answer.
 inline constexpr milliseconds kAnswerPatience{25000};
+// The same of a reload, which waits for the generation before: the longest `drain` is an hour.
+inline constexpr milliseconds kReloadPatience{2 * 3600000};
 // Sends a request and returns the whole answer, errors of the gate included. patience: for each
 // wait.
 Result<std::string> ask_steward(const std::string& path, std::string_view request,

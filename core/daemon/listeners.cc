@@ -9,10 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -76,16 +78,6 @@ Result<int> bind_one(const Binding& binding) {
   return fd;
 }
 
-// With greet.hold = "kernel" TCP_DEFER_ACCEPT, in whole seconds, which the kernel rounds up to its
-// steps. Said either way: a socket from systemd remembers what an earlier gate wanted, also the
-// filter of a SYN feed.
-void set_hold(int fd, const config::Greet& greet) {
-  const bool kernel = greet.hold == config::Hold::kKernel;
-  const int seconds = kernel ? static_cast<int>((greet.wait.count() + 999) / 1000) : 0;
-  setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
-  detach_syn_filter(fd);
-}
-
 Endpoint local_endpoint(int fd) {
   sockaddr_in6 address{};
   socklen_t length = sizeof(address);
@@ -115,6 +107,10 @@ bool attach_selector(int fd, bool v4, uint32_t shards) {
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) == 0;
 }
 
+void close_all(const std::vector<int>& fds) {
+  for (const int fd : fds) close(fd);
+}
+
 Result<std::vector<int>> bind_group(config::Listen& listen, uint32_t shards) {
   // With SO_REUSEPORT a second gate of the same user would share the port unseen; this asks first.
   auto alone = bind_one({listen.address, 1, false});
@@ -124,13 +120,18 @@ Result<std::vector<int>> bind_group(config::Listen& listen, uint32_t shards) {
   std::vector<int> members;
   for (uint32_t i = 0; i < shards; ++i) {
     auto fd = bind_one({listen.address, listen.backlog, true});
-    if (!fd) return tl::unexpected(fd.error());
+    if (!fd) {
+      close_all(members);
+      return tl::unexpected(fd.error());
+    }
     members.push_back(*fd);
   }
   if (shards > 1 && !attach_selector(members[0], listen.address.address.is_v4(), shards)) {
+    const int error = errno;
+    close_all(members);
     return fail(ExitCode::kOsError,
                 fmt::format("cannot attach the shard selector to {}: {}",
-                            config::endpoint_text(listen.address), errno_text(errno)));
+                            config::endpoint_text(listen.address), errno_text(error)));
   }
   return members;
 }
@@ -204,14 +205,19 @@ std::vector<int> inherited_listeners() {
   return out;
 }
 
-Result<Listeners> open_listeners(config::Config& config, const std::vector<int>& inherited) {
-  Listeners out;
-  out.by_shard.resize(config.shards);
-  if (!inherited.empty() && inherited.size() != config.listens.size()) {
+namespace {
+
+bool is_among(const ListenerGroup& group, const Listeners& listeners) {
+  return std::any_of(listeners.groups.begin(), listeners.groups.end(),
+                     [&](const ListenerGroup& other) { return other.members == group.members; });
+}
+
+Result<void> check_inherited(const std::vector<int>& inherited, size_t wanted) {
+  if (!inherited.empty() && inherited.size() != wanted) {
     return fail(ExitCode::kConfig,
                 fmt::format("LISTEN_FDS gives {} sockets, but the configuration has {} [[listen]] "
                             "entries; each needs one, in the same order",
-                            inherited.size(), config.listens.size()));
+                            inherited.size(), wanted));
   }
   for (const int fd : inherited) {
     int listening = 0;
@@ -226,22 +232,90 @@ Result<Listeners> open_listeners(config::Config& config, const std::vector<int>&
                               fd));
     }
   }
-  for (size_t i = 0; i < config.listens.size(); ++i) {
-    config::Listen& listen = config.listens[i];
-    std::vector<int> members;
-    if (inherited.empty()) {
-      auto bound = bind_group(listen, config.shards);
-      if (!bound) return tl::unexpected(bound.error());
-      members = *bound;
-    } else {
-      members = adopt(inherited[i], listen, config.shards, out);
-    }
-    for (const int fd : members) set_hold(fd, config.greet);
-    for (uint32_t shard = 0; shard < config.shards; ++shard) {
-      out.by_shard[shard].push_back(members[shard]);
-    }
+  return {};
+}
+
+// Each only once: two entries may both want any port.
+const ListenerGroup* find_group(const Listeners& before, const Endpoint& configured,
+                                const Listeners& chosen) {
+  for (const ListenerGroup& group : before.groups) {
+    if (group.configured == configured && !is_among(group, chosen)) return &group;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<std::vector<int>> Listeners::by_shard(uint32_t shards) const {
+  std::vector<std::vector<int>> out(shards);
+  for (const ListenerGroup& group : groups) {
+    for (uint32_t shard = 0; shard < shards; ++shard) out[shard].push_back(group.members[shard]);
   }
   return out;
+}
+
+Result<Listeners> open_listeners(config::Config& config, const std::vector<int>& inherited,
+                                 const Listeners& before) {
+  if (auto good = check_inherited(inherited, config.listens.size()); !good) {
+    return tl::unexpected(good.error());
+  }
+  Listeners out;
+  for (size_t i = 0; i < config.listens.size(); ++i) {
+    config::Listen& listen = config.listens[i];
+    if (const auto* kept = find_group(before, listen.address, out); kept != nullptr) {
+      listen.address = kept->address;
+      out.groups.push_back(*kept);
+      out.groups.back().fresh = false;
+      continue;
+    }
+    ListenerGroup group{.configured = listen.address, .address = {}, .members = {}, .fresh = true};
+    if (inherited.empty()) {
+      auto bound = bind_group(listen, config.shards);
+      if (!bound) {
+        close_fresh(out);
+        return tl::unexpected(bound.error());
+      }
+      group.members = std::move(*bound);
+    } else {
+      group.members = adopt(inherited[i], listen, config.shards, out);
+      // A socket from systemd remembers what an earlier gate has put on it.
+      for (const int fd : group.members) detach_syn_filter(fd);
+    }
+    group.address = listen.address;
+    out.groups.push_back(std::move(group));
+  }
+  return out;
+}
+
+// With greet.hold = "kernel" TCP_DEFER_ACCEPT, in whole seconds, which the kernel rounds up to its
+// steps. Said either way, for the same reason as above.
+void tune_listeners(const Listeners& listeners, const config::Config& config) {
+  const bool kernel = config.greet.hold == config::Hold::kKernel;
+  const int seconds = kernel ? static_cast<int>((config.greet.wait.count() + 999) / 1000) : 0;
+  for (size_t i = 0; i < listeners.groups.size(); ++i) {
+    for (const int fd : listeners.groups[i].members) {
+      setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds));
+      listen(fd, static_cast<int>(config.listens[i].backlog));
+      if (!kernel) detach_syn_filter(fd);
+    }
+  }
+}
+
+void close_listeners(const Listeners& old, const Listeners& kept) {
+  for (const ListenerGroup& group : old.groups) {
+    if (is_among(group, kept)) continue;
+    for (const int fd : group.members) {
+      // Other processes still have it; it must not take clients that nobody will accept.
+      shutdown(fd, SHUT_RD);
+      close(fd);
+    }
+  }
+}
+
+void close_fresh(const Listeners& listeners) {
+  for (const ListenerGroup& group : listeners.groups) {
+    if (group.fresh) close_all(group.members);
+  }
 }
 
 }  // namespace lychgate::daemon

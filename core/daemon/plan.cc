@@ -136,6 +136,7 @@ std::string default_store() {
 
 Result<Plan> make_plan(const config::Config& config, const std::string& config_path) {
   Plan plan;
+  plan.loaded = config;
   plan.config = config;
   auto features = ring::probe_features();
   if (!features) return tl::unexpected(features.error());

@@ -17,7 +17,8 @@
 namespace lychgate::daemon {
 
 struct Plan {
-  config::Config config;  // shards, limits.per_shard and store.file filled in
+  config::Config loaded;  // as the files say
+  config::Config config;  // the same with shards, limits.per_shard, store.file and cells filled in
   std::optional<admission::AccessList> access;
   uint32_t slots = 0;            // direct descriptors of each shard: a multiple of
   uint32_t table_slots = 0;      // those of one table, <= RLIMIT_NOFILE

@@ -96,6 +96,11 @@ void Shard::open_doors() {
   acceptor_.start();
 }
 
+void Shard::set_access(const admission::AccessList* access) {
+  access_ = access;
+  if (parts_.syn_feed != nullptr) parts_.syn_feed->set_access(access);
+}
+
 uint32_t Shard::clients() const {
   return static_cast<uint32_t>(counters_.held.load(std::memory_order_relaxed));
 }

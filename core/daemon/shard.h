@@ -67,6 +67,8 @@ class Shard {
 
   // From now on clients are accepted.
   void open_doors();
+  // For who comes from now on; as long as the shard lives, or until the next one is set.
+  void set_access(const admission::AccessList* access);
   // Stops accepting and sends away who has not been handed off; hand-offs and relays go on.
   void stop(Tick now);
   // Stops accepting for good; who waits in silence is carried to the next generation, everybody

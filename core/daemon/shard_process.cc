@@ -4,7 +4,6 @@
 
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "core/daemon/access_image.h"
+#include "core/daemon/child.h"
 #include "core/daemon/shard.h"
 #include "core/daemon/shard_orders.h"
 #include "dns/udp_sockets.h"
@@ -21,17 +22,9 @@ namespace lychgate::daemon {
 namespace {
 
 [[noreturn]] void give_up(const ShardSeat& seat, const Error& error) {
-  log_now(seat.sink, fmt::format("fatal: shard {}: {}", seat.index, error.text));
+  log_now(seat.sink, fmt::format("fatal: shard {}: {}", seat.shard, error.text));
+  send_control(seat.control_fd, kShardFailed, error.text);
   _exit(static_cast<int>(error.code));
-}
-
-enum class Order : uint8_t { kNone, kStop, kOrphaned };
-
-Order read_order(int control_fd) {
-  char order = 0;
-  const ssize_t got = recv(control_fd, &order, 1, MSG_DONTWAIT);
-  if (got == 0 || (got < 0 && errno != EAGAIN)) return Order::kOrphaned;
-  return got == 1 && order == kShardStop ? Order::kStop : Order::kNone;
 }
 
 void publish(const ring::ReactorStats& stats, ring::ReactorStats& seen, ShardCounters& counters) {
@@ -57,15 +50,62 @@ Result<std::optional<SynFeed>> make_syn_feed(const ShardSeat& seat, ring::Reacto
   return SynFeed({.ring = *ring,
                   .ring_fd = seat.syn_feed.ring_fd,
                   .reactor = reactor,
-                  .counters = seat.counters[seat.index],
+                  .counters = seat.counters[seat.block],
                   .config = seat.plan.config,
                   .access = access},
                  to_tick(monotonic_now()));
 }
 
+void retire(Shard& shard, const ControlMessage& message, Tick now) {
+  auto order = decode_carry_order(message.body).value_or(CarryOrder{});
+  order.fd = message.fd;
+  shard.retire(order, now);
+}
+
+// A list that cannot be had leaves the one before in force.
+void take_access(const ShardSeat& seat, Shard& shard, const ControlMessage& message,
+                 std::optional<MappedAccessList>& held) {
+  auto list = MappedAccessList::map(message.fd);
+  close(message.fd);
+  if (!list) {
+    const std::string_view why = list.error().text;
+    return log_now(seat.sink, fmt::format("warning: shard {} keeps its old access list: {}",
+                                          seat.shard, why));
+  }
+  shard.set_access(&list->list());
+  held = std::move(*list);
+}
+
+// False: without a supervisor nobody would restart or stop us; an orphan ends at once.
+bool obey_supervisor(const ShardSeat& seat, Shard& shard,
+                     std::optional<MappedAccessList>& access, Tick now) {
+  for (;;) {
+    const auto message = read_control(seat.control_fd);
+    if (!message) return false;
+    if (!*message) return true;
+    switch ((*message)->kind) {
+      case kShardOpen:
+        shard.open_doors();
+        break;
+      case kShardRetire:
+        retire(shard, **message, now);
+        break;
+      case kShardAccess:
+        take_access(seat, shard, **message, access);
+        break;
+      case kShardStop:
+        shard.stop(now);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
 void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log& log,
            StoreBook& book) {
   ring::ReactorStats seen;
+  std::optional<MappedAccessList> access;  // that came after the start
   reactor.poll_fd(seat.steward_fd, ring::OpTag::of(ring::Op::kSteward));
   Tick now = to_tick(monotonic_now());
   for (;;) {
@@ -74,16 +114,14 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
     log.set_time(std::chrono::system_clock::now());
     book.keep_open(now);
     shard.handle(completions, now);
-    publish(reactor.stats(), seen, seat.counters[seat.index]);
+    publish(reactor.stats(), seen, seat.counters[seat.block]);
+    if (const auto carried = shard.take_carry_result()) {
+      send_control(seat.control_fd, kShardCarried, encode(*carried));
+    }
     if (shard.take_control_event()) {
-      const Order order = read_order(seat.control_fd);
-      // Without a supervisor nobody would restart or stop us: an orphan ends at once.
-      if (order == Order::kOrphaned) return;
+      if (!obey_supervisor(seat, shard, access, now)) return;
       reactor.poll_fd(seat.control_fd, ring::OpTag::of(ring::Op::kControl));
-      if (order == Order::kStop) {
-        shard.stop(now);
-        continue;  // what it has to say leaves with the next turn, however short `drain` is
-      }
+      continue;  // what it has to say leaves with the next turn, however short `drain` is
     }
     if (shard.take_steward_event()) {
       take_order(seat.steward_fd, shard, now);
@@ -96,7 +134,7 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
 }  // namespace
 
 void run_shard(const ShardSeat& seat) {
-  prctl(PR_SET_NAME, fmt::format("lychgate/{}", seat.index).c_str());
+  prctl(PR_SET_NAME, fmt::format("lychgate/{}", seat.shard).c_str());
   ring::ReactorOptions options;
   options.slots = seat.plan.table_slots;
   options.tables = seat.plan.slots / seat.plan.table_slots;
@@ -105,7 +143,7 @@ void run_shard(const ShardSeat& seat) {
   auto slots = SlotTable::create(seat.plan.slots, seat.plan.key);
   if (!slots) give_up(seat, slots.error());
 
-  ShardCounters& counters = seat.counters[seat.index];
+  ShardCounters& counters = seat.counters[seat.block];
   counters.pid.store(getpid(), std::memory_order_relaxed);
   const ListsPlan& lists = seat.plan.lists;
   SipKey dns_key{};
@@ -124,8 +162,8 @@ void run_shard(const ShardSeat& seat) {
   Shard shard(ShardParts{.config = seat.plan.config,
                          .access = seat.plan.access ? &*seat.plan.access : nullptr,
                          .counters = seat.counters,
-                         .index = seat.index,
-                         .shard = seat.index,
+                         .index = seat.block,
+                         .shard = seat.shard,
                          .reactor = **reactor,
                          .log = log,
                          .listeners = seat.listeners,
@@ -138,12 +176,12 @@ void run_shard(const ShardSeat& seat) {
                          .dns_key = dns_key,
                          .syn_feed = *syn_feed ? &**syn_feed : nullptr,
                          .book = remembers ? &book : nullptr,
-                         .steward_fd = remembers ? seat.steward_fd : -1},
+                         .steward_fd = remembers ? seat.steward_fd : -1,
+                         .carry_fd = seat.carry_fd},
               *slots, to_tick(monotonic_now()));
   if (auto started = shard.start(to_tick(monotonic_now())); !started)
     give_up(seat, started.error());
-  shard.open_doors();
-  if (send(seat.control_fd, &kShardReady, 1, MSG_NOSIGNAL) != 1) _exit(EXIT_FAILURE);
+  if (!send_control(seat.control_fd, kShardReady)) _exit(EXIT_FAILURE);
   serve(seat, shard, **reactor, log, book);
   // Whoever is still relayed when drain is over goes with the process; the kernel frees the rest.
   _exit(EXIT_SUCCESS);

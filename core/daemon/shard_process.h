@@ -13,20 +13,18 @@
 
 namespace lychgate::daemon {
 
-// Bytes on the control socket between supervisor and shard.
-inline constexpr char kShardReady = 'R';
-inline constexpr char kShardStop = 'S';
-
 struct ShardSeat {
   const Plan& plan;
   const LogSink& sink;
-  std::span<ShardCounters> counters;
+  std::span<ShardCounters> counters;  // of all generations
   SharedLists& lists;
-  uint32_t index = 0;
+  uint32_t shard = 0;  // its number in its generation
+  uint32_t block = 0;  // of the counters; core/daemon/generation.h
   std::vector<int> listeners;
   SynFeedDoor syn_feed;
   int control_fd = -1;
   int steward_fd = -1;  // our end of the line to the steward
+  int carry_fd = -1;    // clients of the generation before come over it; -1: none
 };
 
 // Runs to the end of the process. Exit codes are sysexits; 0 after an ordered stop.

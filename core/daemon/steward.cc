@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -18,6 +19,8 @@
 
 #include <fmt/format.h>
 
+#include "core/config/values.h"
+#include "core/daemon/child.h"
 #include "core/daemon/client_book.h"
 #include "core/daemon/control_answers.h"
 #include "core/daemon/control_request.h"
@@ -37,6 +40,8 @@ namespace {
 constexpr int kMessagesPerTurn = 64;
 // A metrics address that is taken is tried again.
 constexpr Tick kMetricsRetryMs = 5000;
+// Who has asked something when the steward is to end is answered first, for as long as this.
+constexpr Tick kLastAnswersMs = 1000;
 
 Tick now_tick() {
   return to_tick(monotonic_now());
@@ -63,6 +68,9 @@ class Steward {
  private:
   int wait_ms(Tick now) const;
   [[noreturn]] void end();
+  void hear_supervisor(Tick now);
+  bool may_end(Tick now) const;
+  void begin_change(const ControlAsk& ask, const ControlRequest& request, Tick now);
   bool read_line(int fd, Tick now);
   void serve(const ControlAsk& ask, Tick now);
   void search(const ControlAsk& ask, ControlRequest request, Tick now);
@@ -80,12 +88,18 @@ class Steward {
   std::unique_ptr<MetricsServer> metrics_;
   std::optional<Tick> metrics_at_;  // when to open it; none: it is open, or not wanted
   bool metrics_failed_ = false;     // and the log knows
+  struct ChangeAsk {
+    ControlClient client;
+    bool json = false;
+  };
+  std::optional<ChangeAsk> change_ask_;  // who waits for the end of a reload or upgrade
+  std::optional<Tick> end_by_;           // set when the supervisor wants us to end
 };
 
 void Steward::run() {
   std::vector<pollfd> polls;
   for (;;) {
-    polls.assign({{seat_.control_fd, POLLIN, 0}});
+    polls.assign({{end_by_ ? -1 : seat_.control_fd, POLLIN, 0}});
     for (const int line : seat_.shard_lines) polls.push_back({line, POLLIN, 0});
     const size_t clients_at = polls.size();
     server_.add_polls(polls);
@@ -93,8 +107,8 @@ void Steward::run() {
       if (errno != EINTR) _exit(EXIT_FAILURE);
       continue;
     }
-    if (polls[0].revents != 0) end();
     const Tick now = now_tick();
+    if (polls[0].revents != 0) hear_supervisor(now);
     for (size_t i = 0; i < seat_.shard_lines.size(); ++i) {
       if (polls[i + 1].revents != 0) read_line(seat_.shard_lines[i], now);
     }
@@ -104,7 +118,36 @@ void Steward::run() {
     registrar_.turn(now, now_seconds());
     store_board_.set(book_.stats());
     serve_metrics(now);
+    if (may_end(now)) end();
   }
+}
+
+void Steward::hear_supervisor(Tick now) {
+  const auto message = read_control(seat_.control_fd);
+  if (!message) {
+    end_by_ = now + kLastAnswersMs;
+    server_.close_doors();
+    return;
+  }
+  if (!*message || (*message)->kind != kStewardAnswer || !change_ask_) return;
+  // "CODE sentence"
+  const std::string_view body = (*message)->body;
+  const size_t space = std::min(body.find(' '), body.size());
+  int code = static_cast<int>(ExitCode::kSoftware);
+  std::from_chars(body.data(), body.data() + space, code);
+  const std::string text(body.substr(std::min(space + 1, body.size())));
+  const ChangeAsk ask = *std::exchange(change_ask_, std::nullopt);
+  if (code != 0) {
+    server_.answer(ask.client, error_answer({static_cast<ExitCode>(code), text}, ask.json), now);
+  } else {
+    server_.answer(
+        ask.client,
+        ask.json ? fmt::format("{{\"text\":{}}}\n", config::toml_quoted(text)) : text + "\n", now);
+  }
+}
+
+bool Steward::may_end(Tick now) const {
+  return end_by_ && (!server_.is_busy() || tick_reached(now, *end_by_));
 }
 
 // Of an ordered end the shards have gone before us, and what they said last is in their lines.
@@ -120,7 +163,7 @@ void Steward::end() {
 int Steward::wait_ms(Tick now) const {
   int wait = -1;
   for (const std::optional<Tick>& at :
-       {server_.next_wake(), jobs_.next_wake(), registrar_.next_wake(), metrics_at_}) {
+       {server_.next_wake(), jobs_.next_wake(), registrar_.next_wake(), metrics_at_, end_by_}) {
     if (!at) continue;
     const int ms = tick_reached(now, *at) ? 0 : static_cast<int>(*at - now);
     if (wait < 0 || ms < wait) wait = ms;
@@ -156,7 +199,8 @@ ControlParts Steward::parts() {
           .shared_lists = seat_.shared_lists,
           .deferred_acks = deferred_acks() - seat_.deferred_before,
           .book = book_,
-          .now = now_seconds()};
+          .now = now_seconds(),
+          .generation = seat_.generation};
 }
 
 void Steward::serve(const ControlAsk& ask, Tick now) {
@@ -171,6 +215,9 @@ void Steward::serve(const ControlAsk& ask, Tick now) {
     return server_.answer(ask.client, error_answer(error, request->json), now);
   }
   if (request->verb == ControlVerb::kStop) return stop(ask, now);
+  if (request->verb == ControlVerb::kReload || request->verb == ControlVerb::kUpgrade) {
+    return begin_change(ask, *request, now);
+  }
   if (request->verb == ControlVerb::kSessions) return search(ask, *request, now);
   std::string answer = answer_request(*request, parts());
   const bool ends_relays =
@@ -217,8 +264,23 @@ void Steward::finish(const SessionsFound& found, Tick now) {
 }
 
 void Steward::stop(const ControlAsk& ask, Tick now) {
-  send(seat_.control_fd, &kStewardStop, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  send_control(seat_.control_fd, kStewardStop);
   server_.answer(ask.client, "stopping\n", now);
+}
+
+// The answer comes when the supervisor has one.
+void Steward::begin_change(const ControlAsk& ask, const ControlRequest& request, Tick now) {
+  const bool upgrade = request.verb == ControlVerb::kUpgrade;
+  const bool sent =
+      !change_ask_ && !end_by_ &&
+      send_control(seat_.control_fd, upgrade ? kStewardUpgrade : kStewardReload, request.program);
+  if (!sent) {
+    const ControlError error{ExitCode::kUnavailable,
+                             "another reload is under way; ask again when it has ended"};
+    return server_.answer(ask.client, error_answer(error, request.json), now);
+  }
+  change_ask_ = {.client = ask.client, .json = request.json};
+  server_.wait_longer(ask.client, now + to_ticks(kReloadPatience));
 }
 
 void Steward::serve_metrics(Tick now) {
@@ -230,7 +292,8 @@ void Steward::serve_metrics(Tick now) {
                                      .lists = seat_.lists,
                                      .shared_lists = seat_.shared_lists,
                                      .store = store_board_,
-                                     .config_read_at = seat_.config_read_at},
+                                     .config_read_at = seat_.config_read_at,
+                                     .generation = seat_.generation},
                                     *seat_.config.metrics.address);
   if (opened) {
     metrics_ = std::move(*opened);

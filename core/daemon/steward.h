@@ -11,24 +11,23 @@
 #include "core/base/counters.h"
 #include "core/config/config.h"
 #include "core/config/lists.h"
+#include "core/daemon/generation.h"
 #include "core/daemon/log.h"
 
 namespace lychgate::daemon {
 
-// The byte on the control socket that asks the supervisor to stop the gate.
-inline constexpr char kStewardStop = 'T';
-
 struct StewardSeat {
   const config::Config& config;
   const LogSink& sink;
-  std::span<ShardCounters> counters;
+  std::span<ShardCounters> counters;  // of all generations
+  StewardGeneration generation = {};
   std::span<const config::List> lists;
   const SharedLists& shared_lists;
   uint64_t deferred_before = 0;  // deferred_acks() when the gate started
   int64_t config_read_at = 0;    // seconds since 1970
   int listen_fd = -1;            // control socket; -1: none
   std::vector<int> shard_lines;  // the steward's end of each shard's line
-  int control_fd = -1;           // end of file: the supervisor is gone or wants us to end
+  int control_fd = -1;           // to the supervisor; end of file: it is gone or wants us to end
 };
 // Runs to the end of the process.
 [[noreturn]] void run_steward(const StewardSeat& seat);

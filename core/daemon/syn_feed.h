@@ -83,6 +83,7 @@ class SynFeed {
   void woken(Tick now);
   // Once a turn, before the lookups send: asks about who has come.
   void advance(Tick now, const Ask& ask);
+  void set_access(const admission::AccessList* access) { parts_.access = access; }
   // When it wants a turn though nothing completes.
   std::optional<Tick> next_wake() const;
 
