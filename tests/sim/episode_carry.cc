@@ -78,6 +78,7 @@ void Episode::look_at_carry() {
 }
 
 void Episode::taken_over(std::span<const uint8_t> lot, std::span<const SocketPtr> sockets) {
+  if (shard_->stopping()) reactor_.violation("carries clients although it was told to stop");
   std::vector<daemon::CarriedClient> clients;
   if (!daemon::decode_lot(lot, clients)) reactor_.violation("a lot that nobody can read");
   expect(clients.size(), sockets.size(), "descriptors of a lot");
