@@ -54,12 +54,16 @@ constexpr Range within(int64_t min, int64_t max) {
 
 const Key kKeys[] = {
     {"shards", Type::kInteger, "processes", within(0, kShardsMax), "0",
-     "Reactor processes; 0 starts one per core.", LYCHGATE_FIELD(shards)},
+     "Reactor processes; 0 starts one per core. Changed by a restart only.",
+     LYCHGATE_FIELD(shards)},
     {"user", Type::kName, "", kOptionalNameBytes, "\"\"",
-     "The user the gate becomes after binding its ports; empty: it stays who it is.",
+     "The user the gate becomes after binding its ports; empty: it stays who it is. Changed by a "
+     "restart only.",
      LYCHGATE_FIELD(user)},
     {"drain", Type::kDuration, "", within(0, kHour), "\"5s\"",
-     "How long a stopping gate lets hand-offs and relays finish.", LYCHGATE_FIELD(drain)},
+     "How long a stopping gate, and at a reload the shards before, let hand-offs and relays "
+     "finish.",
+     LYCHGATE_FIELD(drain)},
 
     {"listen[].name", Type::kName, "", kNameBytes, "(the address as written)",
      "What routes and logs call this listener.", LYCHGATE_FIELD(listens[i].name)},

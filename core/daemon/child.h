@@ -32,6 +32,12 @@ inline constexpr char kStewardReload = 'L';  // steward: begin a reload
 inline constexpr char kStewardUpgrade =
     'U';  // steward: the same with the program whose path follows
 inline constexpr char kStewardAnswer = 'A';  // supervisor: how it ended; exit code and sentence
+// supervisor: the same, and the steward ends when it has passed it on. It closes its doors first:
+// who asks again at once must find the next steward.
+inline constexpr char kStewardLastAnswer = 'Z';
+
+// To who asks for a reload while there is one already.
+inline constexpr char kUnderWay[] = "another reload is under way; ask again when it has ended";
 
 // The longest message; a path or a sentence is cut to it.
 inline constexpr size_t kControlMessageMax = 8192;

@@ -28,7 +28,8 @@ std::string named(const CommandWords& words, std::string_view option, std::strin
 // The gate has another working directory.
 std::string program_of(const CommandWords& words) {
   if (!words.has("--program")) return "";
-  return " " + std::filesystem::absolute(words.get("--program")).string();
+  const auto path = std::filesystem::absolute(words.get("--program")).lexically_normal();
+  return " " + path.string();
 }
 
 }  // namespace

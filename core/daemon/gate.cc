@@ -59,7 +59,7 @@ std::vector<Child*> Gate::children() {
 }
 
 // True in the child.
-bool Gate::fork_child(Child& child, int& child_end) {
+bool Gate::fork_child(const Crew& crew, Child& child, int& child_end) {
   child.restart_due = false;
   child.ready = false;
   child.failure.clear();
@@ -77,6 +77,7 @@ bool Gate::fork_child(Child& child, int& child_end) {
       if (other->control_fd >= 0) close(other->control_fd);
     }
     for (const int end : carry_ends_) close(end);
+    close_other_sinks(crew);
     close(parts_.signal_fd);
     drop_capabilities();
     child_end = ends[1];
@@ -91,6 +92,13 @@ bool Gate::fork_child(Child& child, int& child_end) {
   return false;
 }
 
+void Gate::close_other_sinks(const Crew& crew) const {
+  for (const Crew* other :
+       {&current_, next_ ? &*next_ : nullptr, retiring_ ? &*retiring_ : nullptr}) {
+    if (other != nullptr) close_sink(*other, crew);
+  }
+}
+
 // Out of processes or descriptors: tried again after a pause; at the start it is the end.
 void Gate::not_started(Child& child) {
   const int error = errno;
@@ -103,7 +111,7 @@ void Gate::not_started(Child& child) {
 
 void Gate::start_shard(Crew& crew, uint32_t index, int carry_fd) {
   int control = -1;
-  if (!fork_child(crew.shards[index], control)) return;
+  if (!fork_child(crew, crew.shards[index], control)) return;
   if (parts_.steward_fd >= 0) close(parts_.steward_fd);
   const uint32_t block = block_of(crew, index);
   run_shard(ShardSeat{.plan = *crew.plan,
@@ -125,7 +133,7 @@ void Gate::start_steward() {
       parts_.steward_fd >= 0 || !config.store.file.empty() || config.metrics.address.has_value();
   if (!wanted) return;
   int control = -1;
-  if (!fork_child(steward_, control)) return;
+  if (!fork_child(current_, steward_, control)) return;
   // A listener kept here would hold the port after everybody else is gone.
   for (const ListenerGroup& group : current_.listeners.groups) {
     for (const int fd : group.members) close(fd);
@@ -304,7 +312,10 @@ void Gate::restart_due() {
       ask_for_change(false, "");
     }
   }
-  if (is_due(steward_) && current_.plan != nullptr) start_steward();
+  if (!is_due(steward_)) return;
+  if (current_.plan != nullptr) return start_steward();
+  steward_.restart_at = now + kRestartPauseMs;
+  ask_for_change(false, "");
 }
 
 Result<void> Gate::await_ready() {
@@ -382,6 +393,7 @@ Result<void> Gate::run_on(const GateState& before) {
   hold_ = static_cast<config::Hold>(before.hold);
   started_ = true;
   ask_for_change(before.steward_asks, "");
+  change_.upgrades = true;
   serve_on();
   return {};
 }

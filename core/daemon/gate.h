@@ -47,8 +47,9 @@ struct Crew {
 struct GateParts {
   std::string config_path;  // empty: built-in defaults
   uint32_t shards = 0;
-  std::string user;     // as configured
-  std::string program;  // that runs; what an upgrade executes again unless it is told another
+  std::string user;        // as configured
+  uint32_t start_uid = 0;  // who started it; defaults depend on that
+  std::string program;     // that runs; what an upgrade executes again unless it is told another
   std::vector<std::string> arguments;  // of the command line
   std::string control_path;            // of the control socket; empty: none
   int steward_fd = -1;                 // listens there
@@ -68,6 +69,8 @@ struct Change {
   } stage = Stage::kNone;
   bool steward_asks = false;  // and wants to hear how it ended
   bool again = false;         // asked for by signal meanwhile
+  bool looked = false;        // kWaiting: whether it has to wait
+  bool upgrades = false;      // for the words
   std::string program;        // to be executed; empty: a reload
   Tick began = 0;
   Tick until = 0;  // of this stage
@@ -88,7 +91,8 @@ class Gate {
   void log(std::string_view text) const { log_now(current_.sink, text); }
   void notify(std::string_view state) const;
   std::vector<Child*> children();
-  bool fork_child(Child& child, int& child_end);
+  bool fork_child(const Crew& crew, Child& child, int& child_end);
+  void close_other_sinks(const Crew& crew) const;
   void not_started(Child& child);
   void start_shard(Crew& crew, uint32_t index, int carry_fd);
   void start_steward();
@@ -118,6 +122,7 @@ class Gate {
   // gate_reload.cc: from one generation to the next
   void ask_for_change(bool by_steward, std::string program);
   void advance_change();
+  bool look_ahead();
   void begin_change();
   Result<std::unique_ptr<Plan>> next_plan() const;
   bool only_access_differs(const Plan& next) const;
@@ -131,10 +136,10 @@ class Gate {
   void switch_over();
   void take_times();
   void see_off_retiring(Tick now);
-  void close_sink(const Crew& crew) const;
+  static void close_sink(const Crew& crew, const Crew& kept);
   std::string carry_report() const;
   void end_change(const Result<std::string>& outcome);
-  void answer_steward(const Error& answer);
+  void answer_steward(const Error& answer, char kind);
   void replace_steward();
 
   // gate_upgrade.cc

@@ -44,6 +44,10 @@ Result<void> needs_restart(std::string_view key) {
               fmt::format("{} cannot be changed while the gate runs; restart it for that", key));
 }
 
+milliseconds whole_seconds(Tick ms) {
+  return milliseconds{(int64_t{ms} + 999) / 1000 * 1000};
+}
+
 // Whoever is in silence when its shard retires but cannot be carried waits here to the end.
 milliseconds longest_wait(const config::Config& config) {
   return std::max(config.greet.wait, config.dns.timeout) + milliseconds{kMoveWaitMs};
@@ -54,9 +58,8 @@ milliseconds longest_wait(const config::Config& config) {
 void Gate::ask_for_change(bool by_steward, std::string program) {
   if (change_.stage != Stage::kNone || stopping_) {
     if (by_steward) {
-      answer_steward({ExitCode::kUnavailable, stopping_ ? "the gate stops"
-                                                        : "another reload is under way; ask again "
-                                                          "when it has ended"});
+      answer_steward({ExitCode::kUnavailable, stopping_ ? "the gate stops" : kUnderWay},
+                     kStewardAnswer);
     } else {
       change_.again = true;
     }
@@ -65,6 +68,7 @@ void Gate::ask_for_change(bool by_steward, std::string program) {
   const Tick now = now_tick();
   change_ = {.stage = Stage::kWaiting,
              .steward_asks = by_steward,
+             .upgrades = !program.empty(),
              .program = std::move(program),
              .began = now,
              .until = now};
@@ -81,6 +85,7 @@ void Gate::advance_change() {
     case Stage::kWaiting:
       // A third generation is never begun.
       if (!retiring_ && !steward_leaves_) return begin_change();
+      if (!std::exchange(change_.looked, true) && look_ahead()) return;
       change_.until = retiring_ ? retiring_until_ : steward_until_;
       return;
     case Stage::kStarting:
@@ -107,12 +112,21 @@ void Gate::see_off_retiring(Tick now) {
   // What was carried is asked for once more, at the end of the change.
   if (!gone || change_.stage == Stage::kCarrying) return;
   log(fmt::format("generation {} has ended", retiring_->number));
-  close_sink(*retiring_);
+  close_sink(*retiring_, current_);
   retiring_.reset();
 }
 
-void Gate::close_sink(const Crew& crew) const {
-  if (crew.sink.fd > STDERR_FILENO && crew.sink.fd != current_.sink.fd) close(crew.sink.fd);
+void Gate::close_sink(const Crew& crew, const Crew& kept) {
+  if (crew.sink.fd > STDERR_FILENO && crew.sink.fd != kept.sink.fd) close(crew.sink.fd);
+}
+
+// What need not wait, or cannot succeed, is told at once. True: it was.
+bool Gate::look_ahead() {
+  if (!change_.program.empty()) return false;
+  auto plan = next_plan();
+  if (plan && !only_access_differs(**plan)) return false;
+  end_change(plan ? change_access(**plan) : tl::unexpected(plan.error()));
+  return true;
 }
 
 void Gate::begin_change() {
@@ -134,7 +148,9 @@ void Gate::begin_change() {
 }
 
 Result<std::unique_ptr<Plan>> Gate::next_plan() const {
-  const auto loaded = config::load(parts_.config_path, config::Defaults::of_this_process());
+  config::Defaults defaults = config::Defaults::of_this_process();
+  defaults.uid = parts_.start_uid;
+  const auto loaded = config::load(parts_.config_path, defaults);
   if (!loaded) return fail(loaded.error().code, lines_of(loaded.error()));
   auto plan = make_plan(*loaded->config, parts_.config_path);
   if (!plan) return tl::unexpected(plan.error());
@@ -251,7 +267,7 @@ void Gate::give_up_next(const std::string& why) {
     counters_.shards()[block_of(*next_, i)].pid.store(0, std::memory_order_relaxed);
   }
   close_fresh(next_->listeners);
-  close_sink(*next_);
+  close_sink(*next_, current_);
   next_.reset();
   end_change(fail(ExitCode::kOsError, why));
 }
@@ -317,7 +333,7 @@ std::string Gate::carry_report() const {
   if (sum.stayed > 0) {
     text +=
         fmt::format("; generation {} finishes {} more, for {} at most", current_.number - 1,
-                    sum.stayed, config::duration_text(milliseconds{retiring_until_ - now_tick()}));
+                    sum.stayed, config::duration_text(whole_seconds(retiring_until_ - now_tick())));
   }
   return text;
 }
@@ -325,23 +341,28 @@ std::string Gate::carry_report() const {
 void Gate::end_change(const Result<std::string>& outcome) {
   const Change ended = std::exchange(change_, {});
   change_.again = ended.again;
+  const std::string_view what = ended.upgrades ? "upgrade" : "reload";
   std::string text = outcome ? *outcome : outcome.error().text;
   if (outcome) {
-    log("reload: " + text);
+    log(fmt::format("{}: {}", what, text));
+  } else if (current_.plan == nullptr) {
+    text += "\nthe shards of the program before go on; mend this and reload";
+    log(fmt::format("warning: the new program cannot start its shards: {}", text));
   } else {
-    log(fmt::format("warning: {} failed, nothing has changed: {}",
-                    ended.program.empty() ? "reload" : "upgrade", text));
+    log(fmt::format("warning: {} failed, nothing has changed: {}", what, text));
   }
   notify("READY=1");
+  const bool replaces = ended.stage == Stage::kCarrying;
   if (ended.steward_asks) {
-    answer_steward({outcome ? ExitCode::kOk : outcome.error().code, std::move(text)});
+    answer_steward({outcome ? ExitCode::kOk : outcome.error().code, std::move(text)},
+                   replaces ? kStewardLastAnswer : kStewardAnswer);
   }
-  if (ended.stage == Stage::kCarrying) replace_steward();
+  if (replaces) replace_steward();
 }
 
-void Gate::answer_steward(const Error& answer) {
+void Gate::answer_steward(const Error& answer, char kind) {
   if (steward_.control_fd < 0) return;
-  send_control(steward_.control_fd, kStewardAnswer,
+  send_control(steward_.control_fd, kind,
                fmt::format("{} {}", static_cast<int>(answer.code), answer.text));
 }
 

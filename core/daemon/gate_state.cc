@@ -125,6 +125,7 @@ std::string GateState::text() const {
   add("waits", waits);
   add("hold", hold);
   add("user", user);
+  add("start_uid", start_uid);
   add("control_path", control_path);
   add("log_target", log_target);
   add("log_fd", log_fd);
@@ -177,6 +178,7 @@ Result<GateState> GateState::parse(std::string_view text) {
   in.take("waits", out.waits);
   in.take("hold", out.hold);
   out.user = in.word("user");
+  in.take("start_uid", out.start_uid);
   out.control_path = in.word("control_path");
   in.take("log_target", out.log_target);
   in.take("log_fd", out.log_fd);

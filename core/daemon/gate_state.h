@@ -40,6 +40,7 @@ struct GateState {
   Tick waits = 0;
   int hold = 0;  // config::Hold
   std::string user;
+  uint32_t start_uid = 0;
   std::string control_path;
   int log_target = 0;  // config::LogTarget
   int log_fd = 2;

@@ -46,13 +46,13 @@ std::vector<char*> argv_of(std::vector<std::string>& words) {
 
 // Runs in the child: the program as `check` of our configuration, all it says into the pipe.
 [[noreturn]] void become_trial(const std::string& program, std::vector<std::string> words, int out,
-                               int state_fd) {
+                               const std::vector<int>& inherits) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   dup2(out, STDOUT_FILENO);
   dup2(out, STDERR_FILENO);
-  setenv(kStateVariable, fmt::format("{}", state_fd).c_str(), 1);
+  keep_over_exec(inherits, true);
   execv(program.c_str(), argv_of(words).data());
   const std::string why = fmt::format("cannot be executed: {}", errno_text(errno));
   [[maybe_unused]] const ssize_t told = write(STDERR_FILENO, why.data(), why.size());
@@ -86,6 +86,7 @@ GateState Gate::state() const {
   out.waits = to_ticks(waits_);
   out.hold = static_cast<int>(hold_);
   out.user = parts_.user;
+  out.start_uid = parts_.start_uid;
   out.control_path = parts_.control_path;
   out.steward_fd = parts_.steward_fd;
   out.notify_fd = parts_.notify_fd;
@@ -114,7 +115,10 @@ Result<void> Gate::try_program(const std::string& program, int state_fd) const {
   std::vector<std::string> words{program, "check"};
   if (!parts_.config_path.empty()) words.insert(words.end(), {"--config", parts_.config_path});
   const pid_t pid = fork();
-  if (pid == 0) become_trial(program, std::move(words), ends[1], state_fd);
+  if (pid == 0) {
+    setenv(kStateVariable, fmt::format("{}", state_fd).c_str(), 1);
+    become_trial(program, std::move(words), ends[1], {state_fd, counters_.fd()});
+  }
   close(ends[1]);
   std::string said;
   const bool in_time = pid > 0 && read_words(ends[0], said);
@@ -128,7 +132,10 @@ Result<void> Gate::try_program(const std::string& program, int state_fd) const {
   if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   while (said.ends_with('\n')) said.pop_back();
   if (!in_time) said = fmt::format("no answer within {} s", kTrialMs / 1000);
-  if (said.empty()) said = fmt::format("it ends with status {:#x}", status);
+  if (said.empty()) {
+    said = WIFSIGNALED(status) ? fmt::format("it is ended by signal {}", WTERMSIG(status))
+                               : fmt::format("it ends with status {}", WEXITSTATUS(status));
+  }
   return fail(ExitCode::kUnavailable, fmt::format("{} cannot take over: {}", program, said));
 }
 

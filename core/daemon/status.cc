@@ -93,7 +93,7 @@ std::string generation_json(const StatusParts& parts) {
       fmt::join(retiring_pids(parts), ","));
 }
 
-// "generation 3 since 2026-01-01T00:00:00Z, 2 shards of the one before finish 17 clients"
+// "generation 3 since 2026-01-01T00:00:00Z; still with the one before: 17"
 std::string generation_line(const StatusParts& parts) {
   const StewardGeneration& now = parts.generation;
   std::string out = fmt::format("generation {}", now.number);
@@ -101,9 +101,8 @@ std::string generation_line(const StatusParts& parts) {
     const auto since = static_cast<std::time_t>(now.since);
     out += fmt::format(" since {:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since));
   }
-  const auto pids = retiring_pids(parts);
-  if (!pids.empty()) {
-    out += fmt::format(", {} shards of the one before finish {} clients", pids.size(),
+  if (!retiring_pids(parts).empty()) {
+    out += fmt::format("; still with the one before: {}",
                        retiring_clients(parts.blocks, parts.config.shards, now));
   }
   return out + '\n';

@@ -124,12 +124,16 @@ void Steward::run() {
 
 void Steward::hear_supervisor(Tick now) {
   const auto message = read_control(seat_.control_fd);
-  if (!message) {
+  if (message && !*message) return;
+  if (!message || (*message)->kind == kStewardLastAnswer) {
     end_by_ = now + kLastAnswersMs;
     server_.close_doors();
-    return;
   }
-  if (!*message || (*message)->kind != kStewardAnswer || !change_ask_) return;
+  if (!change_ask_) return;
+  if (!message) {
+    const ControlError lost{ExitCode::kUnavailable, "another reload has just ended; ask again"};
+    return server_.answer(change_ask_->client, error_answer(lost, change_ask_->json), now);
+  }
   // "CODE sentence"
   const std::string_view body = (*message)->body;
   const size_t space = std::min(body.find(' '), body.size());
@@ -275,8 +279,7 @@ void Steward::begin_change(const ControlAsk& ask, const ControlRequest& request,
       !change_ask_ && !end_by_ &&
       send_control(seat_.control_fd, upgrade ? kStewardUpgrade : kStewardReload, request.program);
   if (!sent) {
-    const ControlError error{ExitCode::kUnavailable,
-                             "another reload is under way; ask again when it has ended"};
+    const ControlError error{ExitCode::kUnavailable, kUnderWay};
     return server_.answer(ask.client, error_answer(error, request.json), now);
   }
   change_ask_ = {.client = ask.client, .json = request.json};

@@ -3,9 +3,11 @@
 #include "core/daemon/supervisor.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -70,7 +72,19 @@ GateParts parts_of(const CommandLine& command) {
   parts.config_path = command.config_path;
   parts.arguments = command.arguments;
   parts.program = program_path();
+  parts.start_uid = geteuid();
   return parts;
+}
+
+// A reload opens the log again, as `user`: a file that root has made becomes that user's.
+void give_log_away(const LogSink& sink, const std::string& user) {
+  const passwd* entry = user.empty() ? nullptr : getpwnam(user.c_str());
+  const bool ours = sink.target == config::LogTarget::kFile && geteuid() == 0;
+  if (!ours || entry == nullptr) return;
+  if (fchown(sink.fd, entry->pw_uid, entry->pw_gid) == 0) return;
+  log_now(sink, fmt::format("warning: the log cannot be given to user \"{}\": {}; a reload will "
+                            "fail to open it",
+                            user, errno_text(errno)));
 }
 
 // What needs root, and the end of it.
@@ -88,6 +102,7 @@ Result<void> open_doors(Crew& crew, GateParts& parts) {
     if (!opened) return tl::unexpected(opened.error());
     parts.steward_fd = *opened;
   }
+  give_log_away(crew.sink, config.user);
   Result<void> became = become(config.user);
   if (became && !config.secrets.empty()) refuse_core_dumps();
   if (became) became = check_backend_rights(config);
@@ -133,7 +148,11 @@ bool takes_over() {
 
 Result<void> check_take_over() {
   const auto state = state_left();
-  return state ? Result<void>() : tl::unexpected(state.error());
+  if (!state) return tl::unexpected(state.error());
+  const auto counters = SharedCounters::adopt(state->counters_fd, state->shards * kGenerationsMax);
+  if (!counters) return tl::unexpected(counters.error());
+  const auto book = CellBook::read(state->cells);
+  return book ? Result<void>() : tl::unexpected(book.error());
 }
 
 Result<void> run_on(const CommandLine& command) {
@@ -148,6 +167,7 @@ Result<void> run_on(const CommandLine& command) {
   GateParts parts = parts_of(command);
   parts.shards = state->shards;
   parts.user = state->user;
+  parts.start_uid = state->start_uid;
   parts.control_path = state->control_path;
   parts.steward_fd = state->steward_fd;
   parts.notify_fd = state->notify_fd;

@@ -18,6 +18,7 @@ GateState some_state() {
   state.drain = 5000;
   state.waits = 11000;
   state.control_path = "/run/lychgate/control.sock";
+  state.start_uid = 1000;
   state.log_target = 3;
   state.log_fd = 24;
   state.log_ident = "lychgate/gate";

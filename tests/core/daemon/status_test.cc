@@ -56,8 +56,7 @@ TEST(Status, AShardsNumbersAreThoseOfBothGenerations) {
   EXPECT_EQ(json.find("\"shard\":2"), std::string::npos);
   const std::string text = status_text(gate.parts());
   expect_all(text,
-             {"\ngeneration 7 since 2026-01-01T00:00:00Z, 1 shards of the one before finish 3 "
-              "clients\n",
+             {"\ngeneration 7 since 2026-01-01T00:00:00Z; still with the one before: 3\n",
               "accepted                         100          40          60\n"});
   EXPECT_EQ(text.find("shard 2"), std::string::npos);
 }
