@@ -69,16 +69,16 @@ void take_access(const ShardSeat& seat, Shard& shard, const ControlMessage& mess
   close(message.fd);
   if (!list) {
     const std::string_view why = list.error().text;
-    return log_now(seat.sink, fmt::format("warning: shard {} keeps its old access list: {}",
-                                          seat.shard, why));
+    return log_now(seat.sink,
+                   fmt::format("warning: shard {} keeps its old access list: {}", seat.shard, why));
   }
   shard.set_access(&list->list());
   held = std::move(*list);
 }
 
 // False: without a supervisor nobody would restart or stop us; an orphan ends at once.
-bool obey_supervisor(const ShardSeat& seat, Shard& shard,
-                     std::optional<MappedAccessList>& access, Tick now) {
+bool obey_supervisor(const ShardSeat& seat, Shard& shard, std::optional<MappedAccessList>& access,
+                     Tick now) {
   for (;;) {
     const auto message = read_control(seat.control_fd);
     if (!message) return false;
@@ -112,7 +112,7 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
     const auto completions = reactor.turn(shard.wait(now));
     now = to_tick(monotonic_now());
     log.set_time(std::chrono::system_clock::now());
-    book.keep_open(now);
+    if (const auto warning = book.keep_open(now)) log.add(log.time(), *warning);
     shard.handle(completions, now);
     publish(reactor.stats(), seen, seat.counters[seat.block]);
     if (const auto carried = shard.take_carry_result()) {

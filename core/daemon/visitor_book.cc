@@ -4,15 +4,30 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "core/base/limits.h"
 
 namespace lychgate::daemon {
 
-void StoreBook::keep_open(Tick now) {
-  if (view_ || options_.path.empty() || (open_at_ && !tick_reached(now, *open_at_))) return;
+std::optional<std::string> StoreBook::keep_open(Tick now) {
+  if (options_.path.empty()) return std::nullopt;
+  if (view_ && view_->is_cut()) {
+    view_.reset();
+    look_at_ = now + kStoreReopenMs;
+    return fmt::format(
+        "warning: client store {}: the file was cut short by another program; all clients are "
+        "strangers until the steward has set it aside",
+        options_.path);
+  }
+  if (look_at_ && !tick_reached(now, *look_at_)) return std::nullopt;
+  look_at_ = now + kStoreReopenMs;
+  // The old one first: a process may have a file open once.
+  if (view_ && view_->is_replaced()) view_.reset();
+  if (view_) return std::nullopt;
   auto view = store::View::open(options_);
   if (view) view_.emplace(std::move(*view));
-  open_at_ = now + kStoreReopenMs;
+  return std::nullopt;
 }
 
 std::optional<ClientRecord> StoreBook::find(const ClientKey& key) {

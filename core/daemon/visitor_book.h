@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "core/base/client_record.h"
 #include "core/base/time.h"
@@ -25,15 +26,17 @@ class VisitorBook {
 class StoreBook : public VisitorBook {
  public:
   explicit StoreBook(const store::Options& options) : options_(options) {}
-  // Opens the store if it is not open: at once, then once in kStoreReopenMs.
-  void keep_open(Tick now);
+  // Opens the store if it is not open: at once, then once in kStoreReopenMs. As often it looks
+  // whether the file that is open has been set aside for another, and a file that was cut short is
+  // closed at once. Outside of a turn. A sentence for the log, if there is something to say.
+  std::optional<std::string> keep_open(Tick now);
   std::optional<ClientRecord> find(const ClientKey& key) override;
   void end_turn() override;
 
  private:
   store::Options options_;
   std::optional<store::View> view_;
-  std::optional<Tick> open_at_;
+  std::optional<Tick> look_at_;  // none before the first
 };
 
 // The configuration in the store's own words.

@@ -191,6 +191,10 @@ std::optional<size_t> last_not_behind(const Page& page, size_t first, const Rang
   return low - 1;
 }
 
+FileId id_of(const struct stat& status) {
+  return {.device = status.st_dev, .inode = status.st_ino};
+}
+
 FileLook broken(std::string why) {
   return {.state = FileState::kBroken, .why = std::move(why), .commit = {}};
 }
@@ -268,7 +272,10 @@ Result<FileLook> look_at_file(const std::string& path) {
 Result<Pages> Pages::map(const std::string& path, uint64_t bytes_max, uint32_t page_bytes) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   void* memory = MAP_FAILED;
-  if (fd >= 0) memory = mmap(nullptr, bytes_max, PROT_READ, MAP_SHARED, fd, 0);
+  struct stat status {};
+  if (fd >= 0 && fstat(fd, &status) == 0) {
+    memory = mmap(nullptr, bytes_max, PROT_READ, MAP_SHARED, fd, 0);
+  }
   const int error = errno;
   if (fd >= 0) close(fd);  // a mapping stays
   if (memory == MAP_FAILED) {
@@ -277,7 +284,12 @@ Result<Pages> Pages::map(const std::string& path, uint64_t bytes_max, uint32_t p
   }
   // Neighbours of a client in the tree are strangers: reading ahead would only fill memory.
   madvise(memory, bytes_max, MADV_RANDOM);
-  return Pages({static_cast<const uint8_t*>(memory), bytes_max}, page_bytes);
+  return Pages({static_cast<const uint8_t*>(memory), bytes_max}, page_bytes, id_of(status));
+}
+
+bool Pages::is_replaced(const std::string& path) const {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && id_of(status) != id_;
 }
 
 Pages::~Pages() {

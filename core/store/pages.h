@@ -1,10 +1,10 @@
 // LMDB's data file (format 1, liblmdb 0.9, 64 bits), read without its library: what a file is,
 // before it is mapped, and the lookup of one key.
 //
-// liblmdb believes every page: a damaged one ends the process by an assertion or a stray pointer,
-// and a file cut short by SIGBUS. A shard holds clients and must not end for that, so here every
-// offset is checked before it is followed. Nothing is written. Which pages are in use is liblmdb's
-// business: the caller holds a read transaction of its own meanwhile.
+// liblmdb believes every page: a damaged one ends the process by an assertion or a stray pointer.
+// A shard holds clients and must not end for that, so here every offset is checked before it is
+// followed; against a file that is cut short there is cut_short.h. Nothing is written. Which pages
+// are in use is liblmdb's business: the caller holds a read transaction of its own meanwhile.
 
 #pragma once
 
@@ -41,13 +41,20 @@ struct FileLook {
 // Reads the first pages and the roots. Errors, of the open call: kCantCreate.
 Result<FileLook> look_at_file(const std::string& path);
 
+// A file whatever its name is.
+struct FileId {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
 // The file mapped read-only.
 class Pages {
  public:
   // Errors: kOsError.
   static Result<Pages> map(const std::string& path, uint64_t bytes_max, uint32_t page_bytes);
   Pages(Pages&& other) noexcept
-      : bytes_(std::exchange(other.bytes_, {})), page_bytes_(other.page_bytes_) {}
+      : bytes_(std::exchange(other.bytes_, {})), page_bytes_(other.page_bytes_), id_(other.id_) {}
   Pages& operator=(Pages&&) = delete;
   ~Pages();
 
@@ -59,12 +66,15 @@ class Pages {
     std::span<const uint8_t> bytes;  // until the transaction ends
   };
   Value find(const Commit& commit, std::span<const uint8_t> key) const;
+  // There is a file at `path`, and it is another one.
+  bool is_replaced(const std::string& path) const;
 
  private:
-  Pages(std::span<const uint8_t> bytes, uint32_t page_bytes)
-      : bytes_(bytes), page_bytes_(page_bytes) {}
+  Pages(std::span<const uint8_t> bytes, uint32_t page_bytes, FileId id)
+      : bytes_(bytes), page_bytes_(page_bytes), id_(id) {}
   std::span<const uint8_t> bytes_;  // more than there is of the file
   uint32_t page_bytes_;
+  FileId id_;
 };
 
 }  // namespace lychgate::store

@@ -60,6 +60,10 @@ class View {
   void end_turn();
   // Lookups that found a damaged page instead of an answer; their clients passed for strangers.
   uint64_t failed() const;
+  // Somebody has cut the file short: from then on nobody is found, and nobody will be.
+  bool is_cut() const;
+  // There is another file at the path: this one has been set aside. One system call.
+  bool is_replaced() const;
 
  private:
   struct Env;

@@ -140,6 +140,53 @@ TEST(Damage, IsCountedByAView) {
   EXPECT_EQ(status, 0);
 }
 
+// A store that is cut under a view used to end the shard, and all its clients, by SIGBUS.
+TEST(Damage, OfAFileCutShortUnderAViewMakesStrangers) {
+  const Folder folder;
+  const std::string path = folder.options().path;
+  struct Case {
+    const char* what;
+    const char* file;
+    size_t bytes;
+    bool in_turn;
+  };
+  const Case cases[] = {
+      {"to nothing, in a turn", "", 0, true},
+      {"to nothing, between turns", "", 0, false},
+      {"after the first two pages, in a turn", "", 2 * kPage, true},
+      {"in half, between turns", "", good_file().bytes.size() / 2, false},
+      {"the table of readers, in a turn", "-lock", 0, true},
+      {"the table of readers, between turns", "-lock", 0, false},
+  };
+  for (const Case& c : cases) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << good_file().bytes;
+    const int status = in_child([&] {
+      auto view = View::open(folder.options());
+      if (!view || !view->find(key_of(0))) return 1;
+      if (!c.in_turn) view->end_turn();
+      if (truncate((path + c.file).c_str(), static_cast<off_t>(c.bytes)) != 0) return 2;
+      for (uint32_t i = 0; i < kClients; ++i) view->find(key_of(i));
+      view->end_turn();
+      if (!view->is_cut()) return 3;
+      return view->find(key_of(0)) || view->failed() == 0 ? 4 : 0;
+    });
+    EXPECT_EQ(status, 0) << c.what;
+    std::filesystem::remove(path + "-lock");
+  }
+}
+
+TEST(Damage, ByAnotherSigbusStillEndsTheProcess) {
+  const Folder folder;
+  std::ofstream(folder.options().path, std::ios::binary) << good_file().bytes;
+  const int status = in_child([&] {
+    auto view = View::open(folder.options());
+    if (view) view->find(key_of(0));
+    raise(SIGBUS);
+    return 0;
+  });
+  EXPECT_EQ(status, 128 + SIGBUS);
+}
+
 // Whether liblmdb notices, asserts or crashes: after a few writers the file is set aside, and then
 // all is well.
 TEST(Damage, EndsWithTheFileSetAside) {
