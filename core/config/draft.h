@@ -23,6 +23,7 @@ struct Draft {
   std::vector<Finding> warnings;
   // False when a source could not be parsed: what seems to be missing may stand there.
   bool complete = true;
+  bool state_dir = false;  // a store has its place though store.file is empty
 };
 
 }  // namespace lychgate::config

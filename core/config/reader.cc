@@ -68,6 +68,7 @@ std::string default_socket(const Defaults& defaults) {
 
 Draft Reader::run(const Defaults& defaults) {
   draft_.config.control.socket = default_socket(defaults);
+  draft_.state_dir = defaults.state_dir;
   for (const Source& source : sources_) {
     read_source(source);
     ++source_;
@@ -190,7 +191,10 @@ void Reader::complain(Position at, std::string text) {
 
 Defaults Defaults::of_this_process() {
   const char* runtime_dir = std::getenv("XDG_RUNTIME_DIR");
-  return {geteuid(), runtime_dir ? runtime_dir : ""};
+  const char* state_dir = std::getenv("STATE_DIRECTORY");
+  return {.uid = geteuid(),
+          .runtime_dir = runtime_dir != nullptr ? runtime_dir : "",
+          .state_dir = state_dir != nullptr && *state_dir != '\0'};
 }
 
 tl::expected<Loaded, std::vector<Problem>> parse(std::span<const Source> sources,

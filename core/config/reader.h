@@ -36,6 +36,7 @@ struct Source {
 struct Defaults {
   uint32_t uid = 0;         // who the gate runs as
   std::string runtime_dir;  // $XDG_RUNTIME_DIR; empty: not set
+  bool state_dir = false;   // $STATE_DIRECTORY is set, where a store has its place
 
   static Defaults of_this_process();
 };

@@ -259,9 +259,27 @@ void give_list_warnings(Draft& draft) {
   }
 }
 
+// Without a store nobody has a history.
+void give_store_warnings(Draft& draft) {
+  const Config& config = draft.config;
+  if (!config.store.file.empty() || draft.state_dir) return;
+  for (size_t i = 0; i < config.routes.size(); ++i) {
+    const Condition& when = config.routes[i].when;
+    const char* key = when.known        ? "known"
+                      : when.min_passes ? "min_passes"
+                      : when.seen_for   ? "seen_for"
+                                        : nullptr;
+    if (key == nullptr) continue;
+    warn(draft, fmt::format("route[{}].when.{}", i, key),
+         "nobody is remembered, every client is a stranger: give store.file, or start the gate "
+         "with a STATE_DIRECTORY");
+  }
+}
+
 void give_warnings(Draft& draft) {
   const Config& config = draft.config;
   give_list_warnings(draft);
+  give_store_warnings(draft);
   if (config.pools.empty()) {
     warn(draft, "", "no [[pool]]: approved clients will hear 421");
     return;

@@ -253,6 +253,19 @@ TEST(Rules, WarningsTellWhatHasNoEffect) {
       {"a score without lists",
        {pool("p") + route("p", "when.max_score = -2") + route("p")},
        "a:7:18: no lists are asked (dnsl.sites is empty): every client's score is 0\n"},
+      {"history without a store",
+       {pool("p") + route("p", "when.known = true") + route("p", "when.min_passes = 3") +
+        route("p", "when.seen_for = \"1d\"") + route("p")},
+       "a:7:14: nobody is remembered, every client is a stranger: give store.file, or start the "
+       "gate with a STATE_DIRECTORY\n"
+       "a:10:19: nobody is remembered, every client is a stranger: give store.file, or start the "
+       "gate with a STATE_DIRECTORY\n"
+       "a:13:17: nobody is remembered, every client is a stranger: give store.file, or start the "
+       "gate with a STATE_DIRECTORY\n"},
+      {"history with a store",
+       {pool("p") + route("p", "when.known = true") + route("p") +
+        "[store]\nfile = \"/s/clients.mdb\""},
+       ""},
       {"a secret that is only the beginning of a label",
        {pool("p") + "[[secret]]\nname = \"k\"\nfile = \"/k\"\n[dnsl]\nsites = [\"$k2.example\"]"},
        "a:5:1: no site names this secret: write $k as a label of one\n"},
@@ -265,6 +278,13 @@ TEST(Rules, WarningsTellWhatHasNoEffect) {
     ASSERT_TRUE(loaded) << row.what << joined(loaded.error());
     EXPECT_EQ(joined(loaded->warnings), row.want) << row.what;
   }
+}
+
+TEST(Rules, AStateDirectoryIsAStore) {
+  const Source source{"a", pool("p") + route("p", "when.known = true") + route("p")};
+  const auto loaded = parse({&source, 1}, {.uid = 1000, .runtime_dir = "", .state_dir = true});
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(joined(loaded->warnings), "");
 }
 
 }  // namespace
