@@ -273,18 +273,47 @@ Objection object_to_banner(std::string_view text) {
   return "expected printable ASCII only (RFC 5321 section 4.2)";
 }
 
+namespace {
+
+// Bytes of the character that `text` begins with (RFC 3629); 0: it is none. REQUIRES: not empty.
+size_t utf8_bytes(std::string_view text) {
+  const auto byte = [&](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  const size_t bytes = lead >= 0xc2 && lead <= 0xdf   ? 2
+                       : (lead & 0xf0) == 0xe0        ? 3
+                       : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                      : 0;
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  const bool overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
+  const bool surrogate = lead == 0xed && byte(1) > 0x9f;
+  const bool too_far = lead == 0xf4 && byte(1) > 0x8f;
+  return overlong || surrogate || too_far ? 0 : bytes;
+}
+
+}  // namespace
+
 std::string toml_quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+  for (size_t at = 0; at < text.size();) {
+    const std::string_view rest = text.substr(at);
+    const auto byte = static_cast<unsigned char>(rest[0]);
+    const size_t bytes = utf8_bytes(rest);
+    if (bytes == 0) {
+      out += "\\ufffd";
+    } else if (byte == '"' || byte == '\\') {
       out += '\\';
-      out += c;
+      out += rest[0];
     } else if (byte < 0x20 || byte == 0x7f) {
       out += fmt::format("\\u{:04x}", byte);
     } else {
-      out += c;
+      out += rest.substr(0, bytes);
     }
+    at += std::max<size_t>(bytes, 1);
   }
   return out + '"';
 }

@@ -72,7 +72,7 @@ Objection object_to_banner(std::string_view text);
 // A name without a folder: what systemd takes for a credential.
 Objection object_to_credential(std::string_view text);
 
-// The text as a TOML basic string, with its quotes; control characters are escaped.
+// The text as a TOML basic string, which is JSON's, too; what is no UTF-8 becomes U+FFFD.
 std::string toml_quoted(std::string_view text);
 
 }  // namespace lychgate::config

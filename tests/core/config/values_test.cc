@@ -2,6 +2,9 @@
 
 #include "core/config/values.h"
 
+#include <algorithm>
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace lychgate::config {
@@ -194,6 +197,38 @@ TEST(Values, TextsThatReachLogsAndRepliesAreHarmless) {
   EXPECT_NE(object_to_banner("one\r\ntwo")->find("line break"), std::string::npos);
   EXPECT_NE(object_to_banner("a\tb")->find("printable ASCII"), std::string::npos);
   EXPECT_EQ(toml_quoted("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+}
+
+// Answers to commands quote what callers wrote and what paths are called, which may be any bytes,
+// and used to pass on those that no reader of JSON or TOML takes.
+TEST(Values, QuotedIsWhatJsonAndTomlReadWhateverItWas) {
+  struct Row {
+    const char* what;
+    std::string text;
+    const char* want;
+  };
+  const Row rows[] = {
+      {"two to four bytes a character", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+       "\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\""},
+      {"a zero and a delete", std::string("\0\x7f", 2), "\"\\u0000\\u007f\""},
+      {"a byte of another alphabet",
+       "Stra\xdf"
+       "e",
+       "\"Stra\\ufffde\""},
+      {"the middle of a character", "\x80", "\"\\ufffd\""},
+      {"a character that is cut", "\xe2\x82", "\"\\ufffd\\ufffd\""},
+      {"a quote in the middle of one", "\xe2\"", "\"\\ufffd\\\"\""},
+      {"longer than need be", "\xc0\xaf\xe0\x80\xaf", "\"\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\""},
+      {"half of a UTF-16 pair", "\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""},
+      {"behind the last character", "\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\""},
+      {"a byte of no character", "\xff", "\"\\ufffd\""},
+  };
+  for (const Row& row : rows) EXPECT_EQ(toml_quoted(row.text), row.want) << row.what;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string quoted = toml_quoted(std::string(1, static_cast<char>(byte)));
+    const auto unfit = [](char c) { return c < 0x20 || c == 0x7f; };
+    EXPECT_EQ(std::count_if(quoted.begin(), quoted.end(), unfit), 0) << byte;
+  }
 }
 
 }  // namespace
