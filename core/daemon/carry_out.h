@@ -46,6 +46,7 @@ class CarryOut {
   // Nothing more will happen.
   bool over() const { return over_ && count_ == 0; }
   const CarryResult& result() const { return result_; }
+  const CarryOrder& order() const { return order_; }
   std::optional<Tick> next_wake(Tick now) const;
 
  private:

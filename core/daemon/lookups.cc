@@ -387,6 +387,7 @@ void Lookups::settle_client(const dns::Outcome& outcome) {
 }
 
 void Lookups::settle_probe(const dns::Outcome& outcome, Tick now) {
+  if (!watch_) return;  // its probe was still under way
   const uint32_t point = id_of(outcome.cookie).index;
   const PointAnswer answer = point_answer(outcome, lists_[outcome.zone]);
   watch_->probed({.list = outcome.zone, .point = point, .address = {}}, answer, now, wall_);

@@ -57,6 +57,8 @@ class Lookups {
   // A client that was about to go waits on; that it was decided may have been overlooked.
   void come_back(uint32_t slot) { decided_.push_back(slot); }
   size_t list_count() const { return lists_.size(); }
+  // Another shard probes from now on; what the lists say goes on being taken from the boards.
+  void stop_watching() { watch_.reset(); }
   // A client of this address is on its way: asks, so that it will find the answers.
   Prefetched prefetch(const IpAddress& address, Tick now);
 

@@ -16,6 +16,7 @@ void Shard::retire(const CarryOrder& order, Tick now) {
   const milliseconds longest = std::max(config_.greet.wait, config_.dns.timeout);
   drain_until_ = now + to_ticks(config_.drain + longest);
   acceptor_.stop();
+  if (lookups_) lookups_->stop_watching();
   carry(order, CarryWalk::kUntilNobody, now);
 }
 

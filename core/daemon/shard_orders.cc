@@ -37,6 +37,10 @@ Report Shard::obey(const Order& order, Tick now) {
   Report report;
   report.order = order.id;
   const SessionFilter& filter = order.filter;
+  // The steward knows the next configuration's listeners alone.
+  const auto listener_of = [this](const Slot& session) {
+    return retired_ ? carry_out_->order().listeners[session.listener] : session.listener;
+  };
   const uint32_t end =
       order.from_slot < slots_.size()
           ? order.from_slot + std::min(order.slots_max, slots_.size() - order.from_slot)
@@ -52,7 +56,7 @@ Report Shard::obey(const Order& order, Tick now) {
                    .evidence = session.evidence,
                    .score = session.score,
                    .phase = session.phase,
-                   .listener = session.listener};
+                   .listener = listener_of(session)};
     if (is_transfer(slot)) {
       const handoff::Transfers::Seat seat = transfers_.seat_of(slot);
       const Cells& cells = parts_.config.cells;

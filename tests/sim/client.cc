@@ -459,6 +459,12 @@ void Client::written(Op op, std::span<const char> bytes) {
   }
 }
 
+void Client::killed() {
+  if (!accepted_at_ || released_) fault("killed, and was not there");
+  if (killed_) fault("killed twice");
+  killed_ = true;
+}
+
 void Client::carried_away() {
   if (!accepted_at_ || released_) fault("carried away, and was not there");
   if (reply_ || relayed_ || expected_busy_) fault("carried away after its verdict");
@@ -480,7 +486,7 @@ void Client::let_go() {
   const Time news = scenario_.kernel.faults.late_max + 500;
   if (outcomes == 0 && dropped_at_ && stage_.agenda.now() <= *dropped_at_ + news) {
     abandoned_ = released_claimed_ = true;
-  } else if (outcomes == 0 && !socket_->far_ended) {
+  } else if (outcomes == 0 && !socket_->far_ended && !killed_) {
     fault("closed in silence though it was there");
   }
   if (expected_busy_ && reply_ != expected_busy_) fault("over a limit and not told so");
@@ -493,7 +499,7 @@ void Client::judge() {
   if (!may_be_asked_about() && crowd_.lists->was_asked_about(script_.from.address)) {
     fault("lists were told of it although the access list knows it");
   }
-  if (!accepted_at_ || !released_ || was_carried_off()) return;
+  if (!accepted_at_ || !released_ || was_carried_off() || killed_) return;
   const bool listened = script_.reading == Reading::kPrompt && !left_at_;
   if (!listened || abandoned_ || socket_->near_reset) return;
   if (relayed_ && !line_.empty()) return;  // its server broke off in the middle of the greeting

@@ -77,6 +77,9 @@ class Client : public Actor {
   void offered_to(const config::Pool& pool);
   void written(ring::Op op, std::span<const char> bytes) override;
   void let_go() override;
+  // The operator has ended it.
+  void killed();
+  bool was_killed() const { return killed_; }
   // Another shard has taken it over, which is not simulated.
   void carried_away();
 
@@ -165,6 +168,7 @@ class Client : public Actor {
   bool released_claimed_ = false;
   bool relayed_ = false;
   bool carried_away_ = false;
+  bool killed_ = false;
   std::optional<Time> accepted_at_;
   std::optional<Time> first_byte_at_;
   std::optional<Time> left_at_;

@@ -48,6 +48,10 @@ class Episode {
   void taken_over(std::span<const uint8_t> lot, std::span<const SocketPtr> sockets);
   void check_taken_over(const Client& client, const daemon::CarriedClient& told);
   void check_carried();
+  void plan_orders();
+  void give_order();
+  daemon::Order draw_order();
+  void check_row(const daemon::Order& order, const daemon::SessionRow& row, uint32_t index);
   void check_step();
   void check_questions();
   void check_lookups();
@@ -77,7 +81,7 @@ class Episode {
   daemon::Log log_;
   std::optional<daemon::SynFeed> syn_feed_;
   std::vector<Moving> moving_;  // by slot
-  int carry_end_;  // -1: none, or told that no more will come
+  int carry_end_;               // -1: none, or told that no more will come
   std::unique_ptr<daemon::Shard> shard_;
   uint64_t syn_budget_ = UINT32_MAX;  // thousandths of addresses; a second's worth at most
   Time earned_until_ = 0;
@@ -91,6 +95,7 @@ class Episode {
   std::optional<uint64_t> accepted_at_retirement_;
   uint64_t told_carried_ = 0;  // to itself
   uint64_t carried_away_ = 0;
+  uint32_t orders_due_ = 0;
 };
 
 }  // namespace lychgate::sim

@@ -184,6 +184,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   draw_hold(random, out);
   draw_memory(random, out);
   draw_carry(random, out);
+  draw_orders(random, out);
   return out;
 }
 

@@ -68,6 +68,8 @@ struct Scenario {
   bool remembers = false;
   std::optional<Time> steward_dies;
   Time steward_dead_for = 0;
+  // When the operator asks for sessions, or has some ended.
+  std::vector<Time> orders;
   // Buffers and pipes suffice for all relays at once, so none may starve.
   bool plenty = false;
 };
@@ -80,6 +82,8 @@ void draw_hold(Random& random, Scenario& scenario);
 void draw_memory(Random& random, Scenario& scenario);
 // The part of it that is about carrying. REQUIRES: the rest has been drawn.
 void draw_carry(Random& random, Scenario& scenario);
+// The part of it that is about the operator's orders. REQUIRES: the rest has been drawn.
+void draw_orders(Random& random, Scenario& scenario);
 // The part of it that is about DNS lists. REQUIRES: the rest has been drawn.
 void draw_lists(Random& random, Scenario& scenario);
 

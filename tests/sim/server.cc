@@ -156,7 +156,7 @@ void ServerSession::maybe_finish() {
 
 void ServerSession::judge() {
   Client& other = client();
-  if (other.server() != number_) return;
+  if (other.server() != number_ || other.was_killed()) return;
   const ClientScript& script = other.script();
   const bool waits_for_ever =
       script.finish == Finish::kAfterThem && script_.finish == ServerFinish::kWaitForEnd;

@@ -65,9 +65,8 @@ TEST(Simulation, EveryClientHasOneFateAndNothingIsLeft) {
   // What never happens here is not tested here.
   for (size_t i = 0; i < kCounterCount; ++i) {
     const auto counter = static_cast<Counter>(i);
-    // kRepliesUnnamed: more clients refused in one turn than come in a run. kKilled: by command.
-    const bool not_here = counter == Counter::kKilled || counter == Counter::kSubmitFull ||
-                          counter == Counter::kRestarts ||
+    // kRepliesUnnamed: more clients refused in one turn than come in a run.
+    const bool not_here = counter == Counter::kSubmitFull || counter == Counter::kRestarts ||
                           counter == Counter::kCompletionOverflow ||
                           counter == Counter::kStaleCompletions || counter == Counter::kHoldLate ||
                           counter == Counter::kRepliesUnnamed;
