@@ -167,6 +167,7 @@ int Gate::wait_ms() const {
   if (steward_leaves_) consider(steward_until_);
   if (retiring_) consider(retiring_until_);
   if (change_.stage != Change::Stage::kNone) consider(change_.until);
+  if (change_.stage == Change::Stage::kNone && change_.again) consider(now);
   if (stopping_) consider(stop_until_);
   return wait;
 }

@@ -72,7 +72,6 @@ struct Change {
   bool looked = false;        // kWaiting: whether it has to wait
   bool upgrades = false;      // for the words
   std::string program;        // to be executed; empty: a reload
-  Tick began = 0;
   Tick until = 0;  // of this stage
 };
 

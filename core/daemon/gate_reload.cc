@@ -70,7 +70,6 @@ void Gate::ask_for_change(bool by_steward, std::string program) {
              .steward_asks = by_steward,
              .upgrades = !program.empty(),
              .program = std::move(program),
-             .began = now,
              .until = now};
   if (retiring_) change_.until = retiring_until_;
 }
@@ -91,10 +90,10 @@ void Gate::advance_change() {
     case Stage::kStarting:
       return await_next(now);
     case Stage::kCarrying: {
-      const bool all = std::all_of(
-          retiring_ ? retiring_->shards.begin() : current_.shards.end(),
-          retiring_ ? retiring_->shards.end() : current_.shards.end(),
-          [](const Child& child) { return child.carried.has_value() || !child.lives(); });
+      const auto is_done = [](const Child& child) {
+        return child.carried.has_value() || !child.lives();
+      };
+      const bool all = std::ranges::all_of(retiring_->shards, is_done);
       if (all || tick_reached(now, change_.until)) end_change(carry_report());
       return;
     }
@@ -320,13 +319,11 @@ void Gate::take_times() {
 
 std::string Gate::carry_report() const {
   CarryResult sum;
-  if (retiring_) {
-    for (const Child& child : retiring_->shards) {
-      if (!child.carried) continue;
-      sum.carried += child.carried->carried;
-      sum.stayed += child.carried->stayed;
-      sum.lasted_ms = std::max(sum.lasted_ms, child.carried->lasted_ms);
-    }
+  for (const Child& child : retiring_->shards) {
+    if (!child.carried) continue;
+    sum.carried += child.carried->carried;
+    sum.stayed += child.carried->stayed;
+    sum.lasted_ms = std::max(sum.lasted_ms, child.carried->lasted_ms);
   }
   std::string text = fmt::format("generation {} takes clients; {} held clients went over in {} ms",
                                  current_.number, sum.carried, sum.lasted_ms);
