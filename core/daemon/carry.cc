@@ -2,44 +2,13 @@
 
 #include "core/daemon/carry.h"
 
-#include <cstring>
-
-#include "core/base/check.h"
 #include "core/base/slots.h"
+#include "core/daemon/message_bytes.h"
 
 namespace lychgate::daemon {
 namespace {
 
-class Out {
- public:
-  explicit Out(std::vector<uint8_t>& bytes) : bytes_(bytes) {}
-  template <typename T>
-  void put(const T& value) {
-    const auto* from = reinterpret_cast<const uint8_t*>(&value);
-    bytes_.insert(bytes_.end(), from, from + sizeof(value));
-  }
-
- private:
-  std::vector<uint8_t>& bytes_;
-};
-
-// REQUIRES: never more is taken than there is; the callers check the size first.
-class In {
- public:
-  explicit In(std::span<const uint8_t> bytes) : rest_(bytes) {}
-  template <typename T>
-  void get(T& value) {
-    LYCH_CHECK(rest_.size() >= sizeof(T));
-    std::memcpy(&value, rest_.data(), sizeof(T));
-    rest_ = rest_.subspan(sizeof(T));
-  }
-  size_t left() const { return rest_.size(); }
-
- private:
-  std::span<const uint8_t> rest_;
-};
-
-bool get_answers(In& in, CarriedClient& client) {
+bool get_answers(MessageReader& in, CarriedClient& client) {
   if (client.answer_count > kListsMax) return false;
   if (in.left() < client.answer_count * kCarriedAnswerBytes) return false;
   for (uint8_t i = 0; i < client.answer_count; ++i) {
@@ -54,7 +23,7 @@ bool get_answers(In& in, CarriedClient& client) {
   return true;
 }
 
-bool get_client(In& in, CarriedClient& client) {
+bool get_client(MessageReader& in, CarriedClient& client) {
   if (in.left() < kCarriedClientBytes) return false;
   in.get(client.address.bytes);
   in.get(client.started);
@@ -82,7 +51,7 @@ void begin_lot(std::vector<uint8_t>& message) {
 }
 
 void add_to_lot(const CarriedClient& client, std::vector<uint8_t>& message) {
-  Out out(message);
+  MessageWriter out(message);
   out.put(client.address.bytes);
   out.put(client.started);
   out.put(client.deadline);
@@ -105,7 +74,7 @@ bool decode_lot(std::span<const uint8_t> message, std::vector<CarriedClient>& cl
   clients.clear();
   if (message.size() <= kLotHeadBytes || message.size() > kLotBytesMax) return false;
   if (message[0] != kLotVersion) return false;
-  In in(message.subspan(kLotHeadBytes));
+  MessageReader in(message.subspan(kLotHeadBytes));
   while (in.left() > 0) {
     const bool good =
         clients.size() < ring::kDescriptorsPerMessage && get_client(in, clients.emplace_back());

@@ -9,24 +9,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <type_traits>
+#include <span>
+#include <vector>
+
+#include "core/daemon/message_bytes.h"
 
 namespace lychgate::daemon {
 namespace {
 
-// Of both programs of an upgrade: plain bytes, in the order of the fields.
-template <typename T>
-void put(T value, std::string& out) {
-  static_assert(std::is_integral_v<T>);
-  out.append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-template <typename T>
-T take(std::string_view& body) {
-  T value;
-  std::memcpy(&value, body.data(), sizeof(value));
-  body.remove_prefix(sizeof(value));
-  return value;
+std::span<const uint8_t> bytes_of(std::string_view body) {
+  return {reinterpret_cast<const uint8_t*>(body.data()), body.size()};
 }
 
 int descriptor_of(msghdr& header) {
@@ -76,34 +68,38 @@ bool send_control(int socket, char kind, std::string_view body, int fd) {
 }
 
 std::string encode(const CarryOrder& order) {
-  std::string out;
-  put(static_cast<uint8_t>(order.same_lists), out);
-  for (const uint8_t listener : order.listeners) put(listener, out);
-  return out;
+  std::vector<uint8_t> bytes;
+  MessageWriter out(bytes);
+  out.put(static_cast<uint8_t>(order.same_lists));
+  out.put(order.listeners);
+  return {bytes.begin(), bytes.end()};
 }
 
 std::optional<CarryOrder> decode_carry_order(std::string_view body) {
   CarryOrder order;
   if (body.size() != 1 + order.listeners.size()) return std::nullopt;
-  order.same_lists = take<uint8_t>(body) != 0;
-  for (uint8_t& listener : order.listeners) listener = take<uint8_t>(body);
+  MessageReader in(bytes_of(body));
+  order.same_lists = in.get<uint8_t>() != 0;
+  in.get(order.listeners);
   return order;
 }
 
 std::string encode(const CarryResult& result) {
-  std::string out;
-  put(result.carried, out);
-  put(result.stayed, out);
-  put(result.lasted_ms, out);
-  return out;
+  std::vector<uint8_t> bytes;
+  MessageWriter out(bytes);
+  out.put(result.carried);
+  out.put(result.stayed);
+  out.put(result.lasted_ms);
+  return {bytes.begin(), bytes.end()};
 }
 
 std::optional<CarryResult> decode_carry_result(std::string_view body) {
   if (body.size() != 3 * sizeof(uint32_t)) return std::nullopt;
+  MessageReader in(bytes_of(body));
   CarryResult result;
-  result.carried = take<uint32_t>(body);
-  result.stayed = take<uint32_t>(body);
-  result.lasted_ms = take<uint32_t>(body);
+  in.get(result.carried);
+  in.get(result.stayed);
+  in.get(result.lasted_ms);
   return result;
 }
 

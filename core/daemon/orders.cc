@@ -3,54 +3,17 @@
 #include "core/daemon/orders.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/base/check.h"
+#include "core/daemon/message_bytes.h"
 
 namespace lychgate::daemon {
 namespace {
 
-class Out {
- public:
-  explicit Out(size_t bytes) { bytes_.reserve(bytes); }
-  template <typename T>
-  void put(T value) {
-    const auto* from = reinterpret_cast<const uint8_t*>(&value);
-    bytes_.insert(bytes_.end(), from, from + sizeof(value));
-  }
-  void put(const IpAddress& address) {
-    bytes_.insert(bytes_.end(), address.bytes.begin(), address.bytes.end());
-  }
-  std::vector<uint8_t> take() { return std::move(bytes_); }
-
- private:
-  std::vector<uint8_t> bytes_;
-};
-
-// REQUIRES: never more is taken than there is; the callers check the size first.
-class In {
- public:
-  explicit In(std::span<const uint8_t> bytes) : rest_(bytes) {}
-  template <typename T>
-  T get() {
-    LYCH_CHECK(rest_.size() >= sizeof(T));
-    T value;
-    std::memcpy(&value, rest_.data(), sizeof(T));
-    rest_ = rest_.subspan(sizeof(T));
-    return value;
-  }
-  bool get_bool() { return get<uint8_t>() != 0; }
-  IpAddress get_address() { return IpAddress{get<std::array<uint8_t, 16>>()}; }
-  size_t left() const { return rest_.size(); }
-
- private:
-  std::span<const uint8_t> rest_;
-};
-
-void put_row(const SessionRow& row, Out& out) {
+void put_row(const SessionRow& row, MessageWriter& out) {
   out.put(row.id.slot);
   out.put(row.id.generation);
-  out.put(row.address);
+  out.put(row.address.bytes);
   out.put(row.age);
   out.put(row.port);
   out.put(row.evidence);
@@ -62,11 +25,11 @@ void put_row(const SessionRow& row, Out& out) {
   out.put(uint8_t{row.killed});
 }
 
-SessionRow get_row(In& in) {
+SessionRow get_row(MessageReader& in) {
   SessionRow row;
   row.id.slot = in.get<uint32_t>();
   row.id.generation = in.get<uint32_t>();
-  row.address = in.get_address();
+  in.get(row.address.bytes);
   row.age = in.get<uint32_t>();
   row.port = in.get<uint16_t>();
   row.evidence = in.get<uint16_t>();
@@ -75,14 +38,16 @@ SessionRow get_row(In& in) {
   row.listener = in.get<uint8_t>();
   row.pool = in.get<uint8_t>();
   row.backend = in.get<uint8_t>();
-  row.killed = in.get_bool();
+  row.killed = in.get<uint8_t>() != 0;
   return row;
 }
 
 }  // namespace
 
 std::vector<uint8_t> encode(const Order& order) {
-  Out out(kOrderBytes);
+  std::vector<uint8_t> message;
+  message.reserve(kOrderBytes);
+  MessageWriter out(message);
   out.put(static_cast<uint8_t>(LineMessage::kOrder));
   out.put(order.id);
   out.put(order.from_slot);
@@ -93,16 +58,16 @@ std::vector<uint8_t> encode(const Order& order) {
   out.put(order.filter.phases);
   out.put(uint8_t{order.kill});
   out.put(uint8_t{order.filter.generation.has_value()});
-  out.put(order.filter.network.base);
+  out.put(order.filter.network.base.bytes);
   out.put(order.filter.network.prefix);
   out.put(order.filter.pool);
   out.put(order.filter.backend);
-  return out.take();
+  return message;
 }
 
 std::optional<Order> decode_order(std::span<const uint8_t> message) {
   if (message.size() != kOrderBytes) return std::nullopt;
-  In in(message);
+  MessageReader in(message);
   if (in.get<uint8_t>() != static_cast<uint8_t>(LineMessage::kOrder)) return std::nullopt;
   Order order;
   order.id = in.get<uint32_t>();
@@ -112,9 +77,9 @@ std::optional<Order> decode_order(std::span<const uint8_t> message) {
   const auto generation = in.get<uint32_t>();
   order.rows_max = in.get<uint16_t>();
   order.filter.phases = in.get<uint16_t>();
-  order.kill = in.get_bool();
-  if (in.get_bool()) order.filter.generation = generation;
-  order.filter.network.base = in.get_address();
+  order.kill = in.get<uint8_t>() != 0;
+  if (in.get<uint8_t>() != 0) order.filter.generation = generation;
+  in.get(order.filter.network.base.bytes);
   order.filter.network.prefix = in.get<uint8_t>();
   order.filter.pool = in.get<uint8_t>();
   order.filter.backend = in.get<uint8_t>();
@@ -125,19 +90,21 @@ std::optional<Order> decode_order(std::span<const uint8_t> message) {
 
 std::vector<uint8_t> encode(const Report& report) {
   LYCH_CHECK(report.rows.size() <= kRowsPerReport);
-  Out out(kReportHeadBytes + report.rows.size() * kRowBytes);
+  std::vector<uint8_t> message;
+  message.reserve(kReportHeadBytes + report.rows.size() * kRowBytes);
+  MessageWriter out(message);
   out.put(static_cast<uint8_t>(LineMessage::kReport));
   out.put(report.order);
   out.put(report.next_slot);
   out.put(report.matched);
   out.put(static_cast<uint16_t>(report.rows.size()));
   for (const SessionRow& row : report.rows) put_row(row, out);
-  return out.take();
+  return message;
 }
 
 std::optional<Report> decode_report(std::span<const uint8_t> message) {
   if (message.size() < kReportHeadBytes || message.size() > kLineMessageMax) return std::nullopt;
-  In in(message);
+  MessageReader in(message);
   if (in.get<uint8_t>() != static_cast<uint8_t>(LineMessage::kReport)) return std::nullopt;
   Report report;
   report.order = in.get<uint32_t>();

@@ -1,9 +1,7 @@
 """More clients than the descriptor limit allows in one table: held, delivered, released. The zombies
 are those of lychgate-flood; LYCHGATE_LONG=1 holds a million of them."""
 
-import json
 import os
-import subprocess
 import time
 import unittest
 
@@ -11,39 +9,13 @@ import forbid
 import mail
 import shared
 from gate import Gate, greet, limits, pool, route
-from scratch import (BUILD, SANITIZED, die_with_parent, free_port, kill_quietly,
-                     marked_environment, note, scaled, wait_until)
+from scratch import SANITIZED, free_port, note, scaled, wait_until
+from zombies import Zombies
 
-FLOOD = os.path.join(BUILD, "bench", "flood", "lychgate-flood")
 LONG = os.environ.get("LYCHGATE_LONG", "0") == "1"
 SLOT_BYTES = 64
 FIXED_BYTES = 64 << 20
 LIMIT = 1024  # descriptors of a gate that must take further tables
-
-
-class Zombies:
-    """A flood that holds `count` silent clients for `seconds`, as a context; result() ends it."""
-
-    def __init__(self, target, count, seconds, duration=60):
-        self._process = subprocess.Popen(
-            [FLOOD, "--count", str(count), "--parallel", str(count), "--hold", f"{seconds}s",
-             "--duration", f"{duration}s", "--json", "-", "--quiet", "%s:%d" % target],
-            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=marked_environment(), preexec_fn=die_with_parent)
-
-    def result(self, seconds):
-        out, err = self._process.communicate(timeout=seconds)
-        if self._process.returncode != 0:
-            raise AssertionError(f"the flood ended with {self._process.returncode}: {err}")
-        return json.loads(out)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._process.poll() is None:
-            kill_quietly(self._process.pid)
-        self._process.communicate()
 
 
 def user_memory(pids):
@@ -81,7 +53,7 @@ class HoldTables(unittest.TestCase):
         held, messages = scaled(4000, least=1500), scaled(200, least=40)
         with Gate(body, access="127.0.0.1 permit\n", before=forbid.descriptors(LIMIT)) as gate:
             # They come first and fill the main table; their wait outlasts the mail.
-            with Zombies(gate.target, held, 60):
+            with Zombies.all_at_once(gate.target, held, 60):
                 wait_until(lambda: gate.held() == held, 15, f"{held} are held")
                 mail.smtp_source(gate.target, box, messages, 20_000, sessions=40)
                 paths = self.postfix.wait_delivered(box, messages)
@@ -112,7 +84,7 @@ class HoldTables(unittest.TestCase):
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
         with Gate(body) as gate:
             pids = gate.processes()
-            with Zombies(gate.target, count, seconds, duration) as zombies:
+            with Zombies.all_at_once(gate.target, count, seconds, duration) as zombies:
                 wait_until(lambda: gate.held() == count, duration + 10, f"{count} are held", 0.5)
                 self.assertEqual(count, gate.total()["phases"]["silent_wait"])
                 memory = user_memory(pids)

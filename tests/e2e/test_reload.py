@@ -1,28 +1,21 @@
 """Reload and upgrade under real clients: nobody's wait begins anew or ends early, no connection is
-refused, no message lost, and what is wrong changes nothing. LYCHGATE_LONG=1: a thousand reloads."""
+refused, no message lost, and what is wrong changes nothing."""
 
-import json
 import os
 import re
 import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
 import unittest
 
 import control
-import mail
-import shared
 from callers import Callers
 from clients import Client, Sink
 from gate import Gate, greet, limits, pool, route
-from scratch import (BUILD, LYCHGATE, SANITIZED, free_port, loopback, note, scaled, wait_until)
-from test_hold_tables import Zombies
-
-LONG = os.environ.get("LYCHGATE_LONG", "0") == "1"
-FLOOD = os.path.join(BUILD, "bench", "flood", "lychgate-flood")
+from scratch import LYCHGATE, SANITIZED, free_port, loopback, note, scaled, wait_until
+from zombies import Zombies
 
 
 def reload(gate, *words, patience=60):
@@ -230,7 +223,7 @@ class Reload(unittest.TestCase):
         count = scaled(100_000)
         body = (greet(wait="60s", early_look="0s") + limits(per_shard=count + 1000)
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
-        with Gate(body) as gate, Zombies(gate.target, count, 40):
+        with Gate(body) as gate, Zombies.all_at_once(gate.target, count, 40):
             wait_until(lambda: gate.held() == count, 60, f"{count} are held", 0.5)
             for command in ("reload", "upgrade"):
                 begin = time.monotonic()

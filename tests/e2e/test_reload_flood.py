@@ -1,11 +1,9 @@
 """Reloads and upgrades without pause under a flood and mail, some with processes killed: nobody is
 refused, no message lost, nothing grows, and every count agrees. LYCHGATE_LONG=1: a thousand."""
 
-import json
 import os
 import random
 import re
-import signal
 import subprocess
 import threading
 import time
@@ -16,42 +14,12 @@ import control
 import mail
 import shared
 from gate import Gate, greet, limits, pool, route
-from scratch import (BUILD, SANITIZED, die_with_parent, free_port, kill_quietly,
-                     marked_environment, note, resident_bytes, wait_until)
+from scratch import SANITIZED, free_port, kill_quietly, note, resident_bytes, wait_until
+from zombies import Zombies
 
 LONG = os.environ.get("LYCHGATE_LONG", "0") == "1"
-FLOOD = os.path.join(BUILD, "bench", "flood", "lychgate-flood")
 RATE = 500 if SANITIZED else 5000
 WAIT = 1
-_HOUR = 3600
-
-
-class Zombies:
-    """`rate` silent clients a second until end(), which returns what the flood has counted."""
-
-    def __init__(self, target, rate, seconds):
-        self._process = subprocess.Popen(
-            [FLOOD, "--rate", str(rate), "--duration", f"{seconds}s", "--hold", f"{WAIT + 1}s",
-             "--parallel", str(rate * 4), "--count", str(rate * seconds), "--json", "-", "--quiet",
-             "%s:%d" % target],
-            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env=marked_environment(), preexec_fn=die_with_parent)
-
-    def end(self):
-        """It ends as on Ctrl-C: no more clients, and the report of those that were."""
-        self._process.send_signal(signal.SIGINT)
-        out, err = self._process.communicate(timeout=60)
-        if not out:
-            raise AssertionError(f"the flood ended with {self._process.returncode}: {err}")
-        return json.loads(out)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._process.poll() is None:
-            kill_quietly(self._process.pid)
-        self._process.communicate()
 
 
 class Mail(threading.Thread):
@@ -116,7 +84,7 @@ class ReloadFlood(unittest.TestCase):
 
     def _storm(self, gate, box, change, count):
         """`count` changes under flood and mail. Returns (flood's report, messages, seconds)."""
-        with Zombies(gate.target, RATE, _HOUR) as zombies:
+        with Zombies.at_rate(gate.target, RATE, WAIT + 1) as zombies:
             messages = Mail(gate.target, box)
             try:
                 time.sleep(WAIT + 1)
@@ -207,7 +175,7 @@ class ReloadFlood(unittest.TestCase):
                 wait_until(lambda: control.command(gate, "reload", timeout=60).returncode == 0, 20,
                            "a reload succeeds")
 
-            with Zombies(gate.target, RATE, _HOUR) as zombies:
+            with Zombies.at_rate(gate.target, RATE, WAIT + 1) as zombies:
                 time.sleep(WAIT + 1)
                 for index in range(100 if LONG else 12):
                     change(index)
