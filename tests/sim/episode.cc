@@ -276,7 +276,12 @@ void Episode::check_prefetch(uint64_t asked) {
 void Episode::check_move(uint32_t index) {
   const ConnId id = slots_.id(index);
   Moving& moving = moving_[index];
-  if (slots_[index].phase != Phase::kMoving || moving.id != id) moving = {id, agenda_.now()};
+  // Between two looks at the table a quiet world may do nothing for seconds.
+  if (slots_[index].phase != Phase::kMoving) {
+    moving = {};
+    return;
+  }
+  if (moving.id != id) moving = {id, agenda_.now()};
   if (agenda_.now() > moving.since + kMoveWaitMs + kWaitGrace) {
     reactor_.violation("a client waits for room without end");
   }

@@ -32,8 +32,8 @@ class Episode {
 
  private:
   struct Moving {
-    ConnId id;
-    Time since = 0;  // not seen elsewhere
+    ConnId id;       // of nobody: it is somewhere else
+    Time since = 0;  // first seen so
   };
   Tick tick() const { return scenario_.first_tick + static_cast<Tick>(agenda_.now()); }
   static bool is_waiting(Phase phase);
