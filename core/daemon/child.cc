@@ -44,13 +44,14 @@ Result<std::optional<ControlMessage>> read_control(int socket) {
   const ssize_t got = recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return std::optional<ControlMessage>();
   if (got <= 0) return fail(ExitCode::kUnavailable, "the other end is gone");
-  return ControlMessage{bytes[0], std::string(bytes + 1, static_cast<size_t>(got) - 1),
+  return ControlMessage{static_cast<Word>(bytes[0]),
+                        std::string(bytes + 1, static_cast<size_t>(got) - 1),
                         descriptor_of(header)};
 }
 
-bool send_control(int socket, char kind, std::string_view body, int fd) {
+bool send_control(int socket, Word word, std::string_view body, int fd) {
   body = body.substr(0, kControlMessageMax - 1);
-  iovec parts[] = {{&kind, 1}, {const_cast<char*>(body.data()), body.size()}};
+  iovec parts[] = {{&word, 1}, {const_cast<char*>(body.data()), body.size()}};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr header{};
   header.msg_iov = parts;

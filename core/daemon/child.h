@@ -1,5 +1,6 @@
 // A process of the gate as the supervisor sees it, and the words between the two: messages over a
-// SEQPACKET socket pair, a kind byte and what follows it. Neither side ever waits for the other.
+// SEQPACKET socket pair, a byte for the word and what follows it. Neither side ever waits for the
+// other.
 
 #pragma once
 
@@ -17,24 +18,26 @@
 
 namespace lychgate::daemon {
 
-// What shards and supervisor tell each other.
-inline constexpr char kShardReady = 'R';    // shard: everything is made
-inline constexpr char kShardFailed = 'E';   // shard: it cannot start; the reason follows
-inline constexpr char kShardCarried = 'C';  // shard: a CarryResult follows
-inline constexpr char kShardOpen = 'O';     // supervisor: take clients
-inline constexpr char kShardRetire = 'T';   // supervisor: a CarryOrder and its descriptor follow
-inline constexpr char kShardAccess = 'A';   // supervisor: the descriptor of a new access list
-inline constexpr char kShardStop = 'S';     // supervisor: send everybody away, and end
-
-// What steward and supervisor tell each other.
-inline constexpr char kStewardStop = 'T';    // steward: stop the gate
-inline constexpr char kStewardReload = 'L';  // steward: begin a reload
-inline constexpr char kStewardUpgrade =
-    'U';  // steward: the same with the program whose path follows
-inline constexpr char kStewardAnswer = 'A';  // supervisor: how it ended; exit code and sentence
-// supervisor: the same, and the steward ends when it has passed it on. It closes its doors first:
-// who asks again at once must find the next steward.
-inline constexpr char kStewardLastAnswer = 'Z';
+enum class Word : char {
+  // a shard to the supervisor
+  kReady = 'R',    // everything is made
+  kFailed = 'F',   // it cannot start; the reason follows
+  kCarried = 'C',  // a CarryResult follows
+  // the supervisor to a shard
+  kOpen = 'O',    // take clients
+  kRetire = 'T',  // a CarryOrder and its descriptor follow
+  kAccess = 'L',  // the descriptor of a new access list
+  kStop = 'S',    // send everybody away, and end
+  // the steward to the supervisor
+  kAskStop = 's',     // stop the gate
+  kAskReload = 'r',   // begin a reload
+  kAskUpgrade = 'u',  // the same with the program whose path follows; none: the one that runs
+  // the supervisor to the steward
+  kAnswer = 'A',  // how it ended: exit code and sentence
+  // The same, and the steward ends when it has passed it on. It closes its doors first: who asks
+  // again at once must find the next steward.
+  kLastAnswer = 'Z',
+};
 
 // To who asks for a reload while there is one already.
 inline constexpr char kUnderWay[] = "another reload is under way; ask again when it has ended";
@@ -43,14 +46,14 @@ inline constexpr char kUnderWay[] = "another reload is under way; ask again when
 inline constexpr size_t kControlMessageMax = 8192;
 
 struct ControlMessage {
-  char kind = '\0';
+  Word word = Word::kReady;
   std::string body;
   int fd = -1;  // that came with it, the receiver's to close
 };
 // The next message, if there is one. Errors: kUnavailable: the other end is gone.
 Result<std::optional<ControlMessage>> read_control(int socket);
 // False when the other end is gone or does not read. fd: goes along; -1: none.
-bool send_control(int socket, char kind, std::string_view body = {}, int fd = -1);
+bool send_control(int socket, Word word, std::string_view body = {}, int fd = -1);
 
 // CarryOrder (without its descriptor) and CarryResult as bodies of messages.
 std::string encode(const CarryOrder& order);

@@ -98,7 +98,8 @@ int check(const CommandWords& words) {
       loaded->config->listens.size(), loaded->config->pools.size(), loaded->config->routes.size(),
       *access ? (*access)->rules() : 0, lists->lists.size());
   if (takes_over()) {
-    if (const auto can = check_take_over(); !can) return report(can.error());
+    const CommandLine command{.arguments = words.line, .config_path = config_path(words)};
+    if (const auto can = check_take_over(command); !can) return report(can.error());
   }
   if (!words.has("--online")) return 0;
   const auto code = check_online(*loaded->config, *lists);

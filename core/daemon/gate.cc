@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <utility>
 
@@ -77,7 +77,8 @@ bool Gate::fork_child(const Crew& crew, Child& child, int& child_end) {
       if (other->control_fd >= 0) close(other->control_fd);
     }
     for (const int end : carry_ends_) close(end);
-    close_other_sinks(crew);
+    close_what_others_have(crew);
+    if (change_.trial.words_fd >= 0) close(change_.trial.words_fd);
     close(parts_.signal_fd);
     drop_capabilities();
     child_end = ends[1];
@@ -92,10 +93,13 @@ bool Gate::fork_child(const Crew& crew, Child& child, int& child_end) {
   return false;
 }
 
-void Gate::close_other_sinks(const Crew& crew) const {
+// In a new process: logs and listeners of other generations, which would stay open through it.
+void Gate::close_what_others_have(const Crew& crew) const {
   for (const Crew* other :
        {&current_, next_ ? &*next_ : nullptr, retiring_ ? &*retiring_ : nullptr}) {
-    if (other != nullptr) close_sink(*other, crew);
+    if (other == nullptr || other == &crew) continue;
+    close_sink(*other, crew);
+    close_listeners(other->listeners, crew.listeners, false);
   }
 }
 
@@ -135,9 +139,7 @@ void Gate::start_steward() {
   int control = -1;
   if (!fork_child(current_, steward_, control)) return;
   // A listener kept here would hold the port after everybody else is gone.
-  for (const ListenerGroup& group : current_.listeners.groups) {
-    for (const int fd : group.members) close(fd);
-  }
+  close_listeners(current_.listeners, {}, false);
   std::vector<int> shard_lines;
   for (const StewardLine& line : parts_.lines) shard_lines.push_back(line.steward_end);
   run_steward({.config = config,
@@ -177,7 +179,9 @@ void Gate::wait_for_news() {
   const std::vector<Child*> all = children();
   for (const Child* child : all)
     waits.push_back({child->lives() ? child->control_fd : -1, POLLIN, 0});
+  waits.push_back({change_.trial.words_fd, POLLIN, 0});
   if (poll(waits.data(), waits.size(), wait_ms()) <= 0) return;
+  if (waits.back().revents != 0) hear_trial();
   for (size_t i = 0; i < all.size(); ++i) {
     if ((waits[i + 1].revents & POLLIN) == 0) continue;
     if (all[i] == &steward_) {
@@ -196,13 +200,13 @@ void Gate::hear_shard(Child& child) {
     // Its death comes as a signal; until then a broken socket would be readable for ever.
     if (!message) return close_control(child);
     if (!*message) return;
-    if ((*message)->kind == kShardReady) {
+    if ((*message)->word == Word::kReady) {
       child.ready = true;
       // One of a new generation waits for the others.
-      if (started_ && is_current(child)) send_control(child.control_fd, kShardOpen);
-    } else if ((*message)->kind == kShardFailed) {
+      if (started_ && is_current(child)) send_control(child.control_fd, Word::kOpen);
+    } else if ((*message)->word == Word::kFailed) {
       child.failure = (*message)->body;
-    } else if ((*message)->kind == kShardCarried) {
+    } else if ((*message)->word == Word::kCarried) {
       child.carried = decode_carry_result((*message)->body);
     }
   }
@@ -212,9 +216,9 @@ void Gate::hear_steward() {
   const auto message = read_control(steward_.control_fd);
   if (!message) return close_control(steward_);
   if (!*message) return;
-  if ((*message)->kind == kStewardStop) begin_stop();
-  if ((*message)->kind == kStewardReload) ask_for_change(true, "");
-  if ((*message)->kind == kStewardUpgrade) {
+  if ((*message)->word == Word::kAskStop) begin_stop();
+  if ((*message)->word == Word::kAskReload) ask_for_change(true, "");
+  if ((*message)->word == Word::kAskUpgrade) {
     ask_for_change(true, (*message)->body.empty() ? parts_.program : (*message)->body);
   }
 }
@@ -244,6 +248,7 @@ void Gate::reap() {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
     if (steward_.pid == pid) steward_died(status);
+    if (change_.trial.pid == pid) change_.trial.pid = -1, change_.trial.status = status;
     for (Crew* crew : {&current_, next_ ? &*next_ : nullptr, retiring_ ? &*retiring_ : nullptr}) {
       if (crew == nullptr) continue;
       for (uint32_t i = 0; i < crew->shards.size(); ++i) {
@@ -278,6 +283,7 @@ void Gate::shard_died(Crew& crew, uint32_t index, int status) {
 void Gate::steward_died(int status) {
   close_control(steward_);
   steward_.pid = -1;
+  change_.steward_asks = false;  // the next one has not asked
   if (stopping_ || !started_) return;
   if (std::exchange(steward_leaves_, false)) {
     start_steward();
@@ -345,10 +351,14 @@ Result<void> Gate::await_ready() {
 void Gate::begin_stop() {
   if (stopping_) return;
   stopping_ = true;
+  if (change_.steward_asks)
+    answer_steward({ExitCode::kUnavailable, "the gate stops"}, Word::kAnswer);
+  if (change_.trial.pid > 0) kill(change_.trial.pid, SIGKILL);
+  close_carry_ends();
   stop_until_ = now_tick() + drain_ + kStopGraceMs;
   notify("STOPPING=1");
   for (const Child* child : children()) {
-    if (child != &steward_ && child->control_fd >= 0) send_control(child->control_fd, kShardStop);
+    if (child != &steward_ && child->control_fd >= 0) send_control(child->control_fd, Word::kStop);
   }
 }
 
@@ -383,6 +393,7 @@ Result<void> Gate::run_on(const GateState& before) {
   log(fmt::format("lychgate {} goes on with generation {}", LYCHGATE_VERSION, current_.number));
   steward_.pid = before.steward.pid;
   steward_.control_fd = before.steward.control_fd;
+  steward_.restart_due = before.steward.pid <= 0 && parts_.steward_fd >= 0;
   for (size_t i = 0; i < current_.shards.size(); ++i) {
     current_.shards[i].pid = before.shard_children[i].pid;
     current_.shards[i].control_fd = before.shard_children[i].control_fd;
@@ -411,7 +422,7 @@ Result<void> Gate::run() {
   }
   started_ = true;
   take_times();
-  for (const Child& child : current_.shards) send_control(child.control_fd, kShardOpen);
+  for (const Child& child : current_.shards) send_control(child.control_fd, Word::kOpen);
   if (!stopping_) announce();
   serve_on();
   return {};
@@ -423,18 +434,23 @@ void Gate::serve_on() {
     if (stopping_) break;
     restart_due();
     advance_change();
-    if (steward_leaves_ && tick_reached(now_tick(), steward_until_)) kill(steward_.pid, SIGKILL);
+    if (steward_leaves_ && tick_reached(now_tick(), steward_until_)) {
+      kill(steward_.pid, SIGKILL);
+      steward_until_ = now_tick() + kStewardGraceMs;
+    }
   }
   log("stopping");
   stop_all();
 }
 
-void open_feeds(Crew& crew) {
+void open_feeds(Crew& crew, const std::vector<SynFeedDoor>& before) {
   const config::Config& config = crew.plan->config;
   const bool wanted =
       config::kernel_holds(config) && !crew.plan->lists.lists.empty() && config.greet.syn_feed > 0;
-  if (!wanted) return crew.feeds.clear();
-  if (!crew.feeds.empty()) return;
+  if (!wanted) return;
+  const bool fresh = std::ranges::any_of(crew.listeners.groups, &ListenerGroup::fresh);
+  crew.feeds = before;
+  if (!before.empty() && !fresh) return;
   auto feeds = open_syn_feeds(crew.listeners.by_shard(config.shards));
   if (feeds) {
     crew.feeds = std::move(*feeds);

@@ -59,11 +59,21 @@ struct GateParts {
   std::vector<StewardLine> lines;  // of each block
 };
 
+// The new program as `check`, before it takes over.
+struct Trial {
+  pid_t pid = -1;     // -1: it has ended, or there is none
+  int words_fd = -1;  // what it says; -1: it has closed that
+  int state_fd = -1;  // what it would take over
+  int status = 0;     // of its end
+  std::string words;
+};
+
 // A change of generations: asked for, under way, or none.
 struct Change {
   enum class Stage : uint8_t {
     kNone,
     kWaiting,   // for the generation before to be gone: there are never three
+    kTrying,    // the new program is asked whether it can take over
     kStarting,  // the next one makes itself ready
     kCarrying,  // it takes clients; those held go over to it
   } stage = Stage::kNone;
@@ -72,7 +82,8 @@ struct Change {
   bool looked = false;        // kWaiting: whether it has to wait
   bool upgrades = false;      // for the words
   std::string program;        // to be executed; empty: a reload
-  Tick until = 0;  // of this stage
+  Tick until = 0;             // of this stage
+  Trial trial = {};
 };
 
 class Gate {
@@ -91,7 +102,7 @@ class Gate {
   void notify(std::string_view state) const;
   std::vector<Child*> children();
   bool fork_child(const Crew& crew, Child& child, int& child_end);
-  void close_other_sinks(const Crew& crew) const;
+  void close_what_others_have(const Crew& crew) const;
   void not_started(Child& child);
   void start_shard(Crew& crew, uint32_t index, int carry_fd);
   void start_steward();
@@ -123,7 +134,6 @@ class Gate {
   void advance_change();
   bool look_ahead();
   void begin_change();
-  Result<std::unique_ptr<Plan>> next_plan() const;
   bool only_access_differs(const Plan& next) const;
   Result<std::string> change_access(Plan& next);
   Result<void> prepare_next(std::unique_ptr<Plan> plan);
@@ -136,15 +146,19 @@ class Gate {
   void take_times();
   void see_off_retiring(Tick now);
   static void close_sink(const Crew& crew, const Crew& kept);
+  static void close_feeds(const Crew& crew, const Crew& kept);
   std::string carry_report() const;
   void end_change(const Result<std::string>& outcome);
-  void answer_steward(const Error& answer, char kind);
+  void answer_steward(const Error& answer, Word word);
   void replace_steward();
 
   // gate_upgrade.cc
-  Result<void> upgrade();
-  Result<void> try_program(const std::string& program, int state_fd) const;
   GateState state() const;
+  Result<void> begin_trial();
+  void hear_trial();
+  void await_trial(Tick now);
+  Result<void> judge_trial(bool in_time) const;
+  Result<void> take_off(int state_fd);
 
   GateParts parts_;
   SharedCounters counters_;
@@ -171,9 +185,13 @@ class Gate {
   int failed_status_ = 0;  // of a shard that died before it was ready
 };
 
-// The kernel side of SYN feeds, one for each shard, where they are of use and allowed; those that
-// the crew has already stay.
-void open_feeds(Crew& crew);
+// The kernel side of SYN feeds, one for each shard, where they are of use and allowed. Those of the
+// crew before stay as long as the listeners do.
+void open_feeds(Crew& crew, const std::vector<SynFeedDoor>& before);
+// The configuration as its files are now, if the running gate can go over to it.
+Result<std::unique_ptr<Plan>> plan_next(const GateParts& parts);
+// A new program has written it behind the state, so it has understood that.
+inline constexpr char kTrialToken[] = "lychgate can take over";
 // Makes or mends the store's file, or says why that cannot be.
 void prepare_store(const Crew& crew);
 

@@ -21,6 +21,11 @@
 namespace lychgate::daemon {
 namespace {
 
+void close_trial(const Trial& trial) {
+  if (trial.words_fd >= 0) close(trial.words_fd);
+  if (trial.state_fd >= 0) close(trial.state_fd);
+}
+
 using Stage = Change::Stage;
 
 // What new shards have to make themselves ready: rings, slots, sockets.
@@ -44,6 +49,17 @@ Result<void> needs_restart(std::string_view key) {
               fmt::format("{} cannot be changed while the gate runs; restart it for that", key));
 }
 
+// Whole lines, as many as a message takes.
+std::string shortened(const std::string& text) {
+  constexpr size_t kRoom = kControlMessageMax - 64;
+  if (text.size() <= kRoom) return text;
+  const size_t cut = text.rfind('\n', kRoom);
+  const size_t end = cut == std::string::npos ? kRoom : cut;
+  const auto left = std::count(text.begin() + static_cast<std::ptrdiff_t>(end), text.end(), '\n');
+  return fmt::format("{}\n... and {} lines more; `lychgate check` prints them all",
+                     text.substr(0, end), left);
+}
+
 milliseconds whole_seconds(Tick ms) {
   return milliseconds{(int64_t{ms} + 999) / 1000 * 1000};
 }
@@ -59,9 +75,9 @@ void Gate::ask_for_change(bool by_steward, std::string program) {
   if (change_.stage != Stage::kNone || stopping_) {
     if (by_steward) {
       answer_steward({ExitCode::kUnavailable, stopping_ ? "the gate stops" : kUnderWay},
-                     kStewardAnswer);
-    } else {
-      change_.again = true;
+                     Word::kAnswer);
+    } else if (change_.stage != Stage::kWaiting) {
+      change_.again = true;  // its files are read already
     }
     return;
   }
@@ -72,6 +88,10 @@ void Gate::ask_for_change(bool by_steward, std::string program) {
              .program = std::move(program),
              .until = now};
   if (retiring_) change_.until = retiring_until_;
+  // sd_notify(3): the clock's reading tells an old READY=1 from the one to come.
+  const auto since_boot = monotonic_now().time_since_epoch();
+  notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
+                     std::chrono::duration_cast<std::chrono::microseconds>(since_boot).count()));
 }
 
 void Gate::advance_change() {
@@ -87,6 +107,8 @@ void Gate::advance_change() {
       if (!std::exchange(change_.looked, true) && look_ahead()) return;
       change_.until = retiring_ ? retiring_until_ : steward_until_;
       return;
+    case Stage::kTrying:
+      return await_trial(now);
     case Stage::kStarting:
       return await_next(now);
     case Stage::kCarrying: {
@@ -112,6 +134,7 @@ void Gate::see_off_retiring(Tick now) {
   if (!gone || change_.stage == Stage::kCarrying) return;
   log(fmt::format("generation {} has ended", retiring_->number));
   close_sink(*retiring_, current_);
+  close_feeds(*retiring_, current_);
   retiring_.reset();
 }
 
@@ -119,25 +142,31 @@ void Gate::close_sink(const Crew& crew, const Crew& kept) {
   if (crew.sink.fd > STDERR_FILENO && crew.sink.fd != kept.sink.fd) close(crew.sink.fd);
 }
 
+void Gate::close_feeds(const Crew& crew, const Crew& kept) {
+  const bool shared =
+      !crew.feeds.empty() && !kept.feeds.empty() && crew.feeds[0].ring_fd == kept.feeds[0].ring_fd;
+  if (shared) return;
+  for (const SynFeedDoor& door : crew.feeds) {
+    close(door.ring_fd);
+    close(door.lost_fd);
+  }
+}
+
 // What need not wait, or cannot succeed, is told at once. True: it was.
 bool Gate::look_ahead() {
   if (!change_.program.empty()) return false;
-  auto plan = next_plan();
+  auto plan = plan_next(parts_);
   if (plan && !only_access_differs(**plan)) return false;
   end_change(plan ? change_access(**plan) : tl::unexpected(plan.error()));
   return true;
 }
 
 void Gate::begin_change() {
-  // sd_notify(3): the clock's reading tells an old READY=1 from the one to come.
-  const auto since_boot = monotonic_now().time_since_epoch();
-  notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
-                     std::chrono::duration_cast<std::chrono::microseconds>(since_boot).count()));
   if (!change_.program.empty()) {
-    // Does not come back when all is well.
-    return end_change(tl::unexpected(upgrade().error()));
+    if (const auto begun = begin_trial(); !begun) end_change(tl::unexpected(begun.error()));
+    return;
   }
-  auto plan = next_plan();
+  auto plan = plan_next(parts_);
   if (!plan) return end_change(tl::unexpected(plan.error()));
   if (only_access_differs(**plan)) return end_change(change_access(**plan));
   if (const auto prepared = prepare_next(std::move(*plan)); !prepared) {
@@ -146,21 +175,23 @@ void Gate::begin_change() {
   start_next_shards();
 }
 
-Result<std::unique_ptr<Plan>> Gate::next_plan() const {
+Result<std::unique_ptr<Plan>> plan_next(const GateParts& parts) {
   config::Defaults defaults = config::Defaults::of_this_process();
-  defaults.uid = parts_.start_uid;
-  const auto loaded = config::load(parts_.config_path, defaults);
+  defaults.uid = parts.start_uid;
+  const auto loaded = config::load(parts.config_path, defaults);
   if (!loaded) return fail(loaded.error().code, lines_of(loaded.error()));
-  auto plan = make_plan(*loaded->config, parts_.config_path);
+  auto plan = make_plan(*loaded->config, parts.config_path);
   if (!plan) return tl::unexpected(plan.error());
   const config::Config& config = plan->config;
   Result<void> same;
-  if (config.shards != parts_.shards) same = needs_restart("shards");
-  if (config.control.socket != parts_.control_path) same = needs_restart("control.socket");
-  if (config.user != parts_.user) same = needs_restart("user");
+  if (config.shards != parts.shards) same = needs_restart("shards");
+  if (config.control.socket != parts.control_path) same = needs_restart("control.socket");
+  if (config.user != parts.user) same = needs_restart("user");
   if (same) same = check_backend_rights(config);
   if (!same) return tl::unexpected(same.error());
-  for (const config::Problem& warning : loaded->warnings) log("warning: " + warning.line());
+  for (const config::Problem& warning : loaded->warnings) {
+    plan->lists.warnings.push_back(warning.line());
+  }
   return std::make_unique<Plan>(std::move(*plan));
 }
 
@@ -178,7 +209,7 @@ Result<std::string> Gate::change_access(Plan& next) {
   const auto image = make_access_image(*next.access);
   if (!image) return tl::unexpected(image.error());
   for (Child& child : current_.shards) {
-    if (child.lives() && !send_control(child.control_fd, kShardAccess, "", *image)) {
+    if (child.lives() && !send_control(child.control_fd, Word::kAccess, "", *image)) {
       kill(child.pid, SIGKILL);
     }
   }
@@ -214,8 +245,7 @@ Result<void> Gate::prepare_next(std::unique_ptr<Plan> plan) {
   next_->sink = std::move(*sink);
   next_->listeners = std::move(*listeners);
   next_->shards.resize(parts_.shards);
-  next_->feeds = current_.feeds;
-  open_feeds(*next_);
+  open_feeds(*next_, current_.feeds);
   prepare_store(*next_);
   return {};
 }
@@ -267,6 +297,7 @@ void Gate::give_up_next(const std::string& why) {
   }
   close_fresh(next_->listeners);
   close_sink(*next_, current_);
+  close_feeds(*next_, current_);
   next_.reset();
   end_change(fail(ExitCode::kOsError, why));
 }
@@ -288,13 +319,13 @@ void Gate::retire_shard(uint32_t index, const Crew& next) {
   config::Config from_config;
   from_config.greet.hold = hold_;
   const bool may = may_carry(from_config, next.plan->config);
-  send_control(child.control_fd, kShardRetire, encode(order), may ? carry_ends_[index] : -1);
+  send_control(child.control_fd, Word::kRetire, encode(order), may ? carry_ends_[index] : -1);
 }
 
 void Gate::switch_over() {
   for (uint32_t i = 0; i < parts_.shards; ++i) retire_shard(i, *next_);
   close_carry_ends();
-  for (const Child& child : next_->shards) send_control(child.control_fd, kShardOpen);
+  for (const Child& child : next_->shards) send_control(child.control_fd, Word::kOpen);
   const Tick now = now_tick();
   retiring_until_ = now + drain_ + to_ticks(waits_) + kRetireGraceMs;
   retiring_.emplace(std::move(current_));
@@ -306,7 +337,7 @@ void Gate::switch_over() {
   for (const std::string& warning : current_.listeners.warnings) log(warning);
   for (const std::string& warning : current_.plan->lists.warnings) log("warning: " + warning);
   tune_listeners(current_.listeners, current_.plan->config);
-  close_listeners(retiring_->listeners, current_.listeners);
+  close_listeners(retiring_->listeners, current_.listeners, true);
   change_.stage = Stage::kCarrying;
   change_.until = now + kCarryMs;
 }
@@ -337,6 +368,7 @@ std::string Gate::carry_report() const {
 
 void Gate::end_change(const Result<std::string>& outcome) {
   const Change ended = std::exchange(change_, {});
+  close_trial(ended.trial);
   change_.again = ended.again;
   const std::string_view what = ended.upgrades ? "upgrade" : "reload";
   std::string text = outcome ? *outcome : outcome.error().text;
@@ -352,21 +384,26 @@ void Gate::end_change(const Result<std::string>& outcome) {
   const bool replaces = ended.stage == Stage::kCarrying;
   if (ended.steward_asks) {
     answer_steward({outcome ? ExitCode::kOk : outcome.error().code, std::move(text)},
-                   replaces ? kStewardLastAnswer : kStewardAnswer);
+                   replaces ? Word::kLastAnswer : Word::kAnswer);
   }
   if (replaces) replace_steward();
 }
 
-void Gate::answer_steward(const Error& answer, char kind) {
+void Gate::answer_steward(const Error& answer, Word word) {
   if (steward_.control_fd < 0) return;
-  send_control(steward_.control_fd, kind,
-               fmt::format("{} {}", static_cast<int>(answer.code), answer.text));
+  send_control(steward_.control_fd, word,
+               fmt::format("{} {}", static_cast<int>(answer.code), shortened(answer.text)));
 }
 
 // The next one writes to the store and to the metrics' port only when this one has left them.
 void Gate::replace_steward() {
   steward_.restart_due = false;
   if (!steward_.lives()) return start_steward();
+  // What it has asked before it knew.
+  for (auto last = read_control(steward_.control_fd); last && *last;
+       last = read_control(steward_.control_fd)) {
+    if ((*last)->word == Word::kAskStop) begin_stop();
+  }
   close_control(steward_);
   steward_leaves_ = true;
   steward_until_ = now_tick() + kStewardGraceMs;

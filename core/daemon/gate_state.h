@@ -26,6 +26,9 @@ inline constexpr int64_t kPeersVersion = 1;
 // The environment variable with the number of the descriptor that the text is read from.
 inline constexpr char kStateVariable[] = "LYCHGATE_STATE_FD";
 
+// The text is shorter; behind as many bytes the next program says that it has understood it.
+inline constexpr size_t kStateMax = size_t{1} << 20;
+
 struct ChildState {
   pid_t pid = -1;
   int control_fd = -1;
@@ -57,7 +60,7 @@ struct GateState {
   ChildState steward;
 
   std::string text() const;
-  // Errors: kSoftware, with what is wrong; every descriptor is a plausible number, no more.
+  // Errors: kSoftware, with what is wrong, or kUnavailable for one of another version.
   static Result<GateState> parse(std::string_view text);
   // All that must stay open over exec.
   std::vector<int> descriptors() const;

@@ -2,7 +2,6 @@
 // What the next program could object to is asked of it first, while this one still runs.
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@ namespace lychgate::daemon {
 namespace {
 
 // What the new program has to say whether it can take over.
-constexpr int kTrialMs = 20000;
+constexpr Tick kTrialMs = 20000;
 constexpr size_t kTrialWordsMax = 4096;
 
 // A file that only we can name, with the text in it. -1: cannot be had.
@@ -59,21 +58,6 @@ std::vector<char*> argv_of(std::vector<std::string>& words) {
   _exit(127);
 }
 
-// Until its end of file, at most kTrialMs. False: it took too long.
-bool read_words(int fd, std::string& words) {
-  const Instant until = monotonic_now() + milliseconds{kTrialMs};
-  for (;;) {
-    pollfd wait{fd, POLLIN, 0};
-    const auto left = std::chrono::duration_cast<milliseconds>(until - monotonic_now());
-    if (left.count() <= 0 || poll(&wait, 1, static_cast<int>(left.count())) == 0) return false;
-    char chunk[1024];
-    const ssize_t got = read(fd, chunk, sizeof(chunk));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return true;
-    if (words.size() < kTrialWordsMax) words.append(chunk, static_cast<size_t>(got));
-  }
-}
-
 }  // namespace
 
 GateState Gate::state() const {
@@ -106,65 +90,105 @@ GateState Gate::state() const {
   return out;
 }
 
-// Whether it runs, likes the configuration and understands the state.
-Result<void> Gate::try_program(const std::string& program, int state_fd) const {
+// Asks the program whether it runs, likes the configuration and understands the state. It is not
+// waited for: shards and steward are looked after meanwhile.
+Result<void> Gate::begin_trial() {
+  Trial& trial = change_.trial;
+  trial.state_fd = state_file(state().text());
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) {
-    return fail(ExitCode::kOsError, fmt::format("no pipe: {}", errno_text(errno)));
+  if (trial.state_fd < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    return fail(ExitCode::kOsError,
+                fmt::format("no memory or pipe for the new program: {}", errno_text(errno)));
   }
-  std::vector<std::string> words{program, "check"};
+  std::vector<std::string> words{change_.program, "check"};
   if (!parts_.config_path.empty()) words.insert(words.end(), {"--config", parts_.config_path});
-  const pid_t pid = fork();
-  if (pid == 0) {
-    setenv(kStateVariable, fmt::format("{}", state_fd).c_str(), 1);
-    become_trial(program, std::move(words), ends[1], {state_fd, counters_.fd()});
+  trial.pid = fork();
+  if (trial.pid == 0) {
+    setenv(kStateVariable, fmt::format("{}", trial.state_fd).c_str(), 1);
+    become_trial(change_.program, std::move(words), ends[1], {trial.state_fd, counters_.fd()});
   }
+  const int error = errno;
   close(ends[1]);
-  std::string said;
-  const bool in_time = pid > 0 && read_words(ends[0], said);
-  close(ends[0]);
-  if (pid < 0) {
-    return fail(ExitCode::kOsError, fmt::format("cannot start a process: {}", errno_text(errno)));
+  trial.words_fd = ends[0];
+  change_.stage = Change::Stage::kTrying;
+  change_.until = now_tick() + kTrialMs;
+  if (trial.pid > 0) return {};
+  return fail(ExitCode::kOsError, fmt::format("cannot start a process: {}", errno_text(error)));
+}
+
+void Gate::hear_trial() {
+  Trial& trial = change_.trial;
+  char chunk[1024];
+  const ssize_t got = read(trial.words_fd, chunk, sizeof(chunk));
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    close(std::exchange(trial.words_fd, -1));
+  } else if (trial.words.size() < kTrialWordsMax) {
+    trial.words.append(chunk, static_cast<size_t>(got));
   }
-  if (!in_time) kill(pid, SIGKILL);
-  int status = 0;
-  waitpid(pid, &status, 0);
-  if (in_time && WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  while (said.ends_with('\n')) said.pop_back();
-  if (!in_time) said = fmt::format("no answer within {} s", kTrialMs / 1000);
-  if (said.empty()) {
-    said = WIFSIGNALED(status) ? fmt::format("it is ended by signal {}", WTERMSIG(status))
-                               : fmt::format("it ends with status {}", WEXITSTATUS(status));
+}
+
+void Gate::await_trial(Tick now) {
+  Trial& trial = change_.trial;
+  const bool in_time = !tick_reached(now, change_.until);
+  if (trial.pid > 0 && in_time) return;
+  // What it said last may still be in the pipe.
+  while (trial.words_fd >= 0 && trial.pid < 0) {
+    const size_t before = trial.words.size();
+    hear_trial();
+    if (trial.words.size() == before) break;
   }
-  return fail(ExitCode::kUnavailable, fmt::format("{} cannot take over: {}", program, said));
+  if (trial.pid > 0) {
+    kill(trial.pid, SIGKILL);
+    waitpid(trial.pid, &trial.status, 0);
+  }
+  Result<void> can = judge_trial(in_time);
+  if (can) can = take_off(trial.state_fd);
+  end_change(tl::unexpected(can.error()));
+}
+
+Result<void> Gate::judge_trial(bool in_time) const {
+  const Trial& trial = change_.trial;
+  char token[sizeof(kTrialToken)] = {};
+  const bool told = pread(trial.state_fd, token, sizeof(token), kStateMax) == sizeof(token) &&
+                    std::string_view(token) == kTrialToken;
+  const bool ended_well = WIFEXITED(trial.status) && WEXITSTATUS(trial.status) == 0;
+  if (in_time && ended_well && told) return {};
+  std::string why = trial.words;
+  while (why.ends_with('\n')) why.pop_back();
+  if (!in_time) {
+    why = fmt::format("no answer within {} s", kTrialMs / 1000);
+  } else if (ended_well) {
+    why = "it is no lychgate that knows how";
+  } else if (why.empty()) {
+    why = WIFSIGNALED(trial.status)
+              ? fmt::format("it is ended by signal {}", WTERMSIG(trial.status))
+              : fmt::format("it ends with status {}", WEXITSTATUS(trial.status));
+  }
+  return fail(ExitCode::kUnavailable, fmt::format("{} cannot take over: {}", change_.program, why));
 }
 
 // Comes back only when it failed, and then nothing has changed.
-Result<void> Gate::upgrade() {
-  const std::string& program = change_.program;
-  const GateState now = state();
-  const int state_fd = state_file(now.text());
-  if (state_fd < 0) {
+Result<void> Gate::take_off(int state_fd) {
+  const GateState now = state();  // what has died since the trial is told as it is
+  const std::string text = now.text();
+  const bool written =
+      ftruncate(state_fd, 0) == 0 &&
+      pwrite(state_fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  if (!written) {
     return fail(ExitCode::kOsError, fmt::format("no memory for the state: {}", errno_text(errno)));
   }
-  auto tried = try_program(program, state_fd);
-  if (!tried) {
-    close(state_fd);
-    return tried;
-  }
-  log(fmt::format("upgrade: {} takes over", program));
+  log(fmt::format("upgrade: {} takes over", change_.program));
   const std::vector<int> kept = now.descriptors();
   keep_over_exec(kept, true);
-  lseek(state_fd, 0, SEEK_SET);
   setenv(kStateVariable, fmt::format("{}", state_fd).c_str(), 1);
   std::vector<std::string> words = parts_.arguments;
-  execv(program.c_str(), argv_of(words).data());
+  execv(change_.program.c_str(), argv_of(words).data());
   const int error = errno;
   unsetenv(kStateVariable);
   keep_over_exec(kept, false);
-  close(state_fd);
   return fail(ExitCode::kOsError,
-              fmt::format("{} cannot be executed: {}", program, errno_text(error)));
+              fmt::format("{} cannot be executed: {}", change_.program, errno_text(error)));
 }
 
 }  // namespace lychgate::daemon

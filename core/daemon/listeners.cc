@@ -207,6 +207,18 @@ std::vector<int> inherited_listeners() {
 
 namespace {
 
+// Who takes the port may be we ourselves, with another address.
+Error explained(Error error, const Endpoint& wanted, const Listeners& before) {
+  for (const ListenerGroup& group : before.groups) {
+    if (group.address.port != wanted.port || error.code != ExitCode::kUnavailable) continue;
+    error.text +=
+        fmt::format("; this gate itself listens on {}: reload once without it, or restart",
+                    config::endpoint_text(group.address));
+    break;
+  }
+  return error;
+}
+
 bool is_among(const ListenerGroup& group, const Listeners& listeners) {
   return std::any_of(listeners.groups.begin(), listeners.groups.end(),
                      [&](const ListenerGroup& other) { return other.members == group.members; });
@@ -273,7 +285,7 @@ Result<Listeners> open_listeners(config::Config& config, const std::vector<int>&
       auto bound = bind_group(listen, config.shards);
       if (!bound) {
         close_fresh(out);
-        return tl::unexpected(bound.error());
+        return tl::unexpected(explained(bound.error(), listen.address, before));
       }
       group.members = std::move(*bound);
     } else {
@@ -301,12 +313,12 @@ void tune_listeners(const Listeners& listeners, const config::Config& config) {
   }
 }
 
-void close_listeners(const Listeners& old, const Listeners& kept) {
+void close_listeners(const Listeners& old, const Listeners& kept, bool end) {
   for (const ListenerGroup& group : old.groups) {
     if (is_among(group, kept)) continue;
     for (const int fd : group.members) {
       // Other processes still have it; it must not take clients that nobody will accept.
-      shutdown(fd, SHUT_RD);
+      if (end) shutdown(fd, SHUT_RD);
       close(fd);
     }
   }
@@ -314,7 +326,9 @@ void close_listeners(const Listeners& old, const Listeners& kept) {
 
 void close_fresh(const Listeners& listeners) {
   for (const ListenerGroup& group : listeners.groups) {
-    if (group.fresh) close_all(group.members);
+    if (!group.fresh) continue;
+    for (const int fd : group.members) shutdown(fd, SHUT_RD);
+    close_all(group.members);
   }
 }
 

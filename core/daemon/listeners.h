@@ -36,8 +36,9 @@ Result<Listeners> open_listeners(config::Config& config, const std::vector<int>&
                                  const Listeners& before);
 // What can be changed while clients come: backlog, and whether the kernel holds.
 void tune_listeners(const Listeners& listeners, const config::Config& config);
-// Ends those of `old` that `kept` does not have; clients that wait in their queues are reset.
-void close_listeners(const Listeners& old, const Listeners& kept);
+// Closes those of `old` that `kept` does not have. end: for all processes that have them; clients
+// that wait in their queues are reset.
+void close_listeners(const Listeners& old, const Listeners& kept, bool end);
 // The same of those that are fresh.
 void close_fresh(const Listeners& listeners);
 

@@ -23,7 +23,7 @@ namespace {
 
 [[noreturn]] void give_up(const ShardSeat& seat, const Error& error) {
   log_now(seat.sink, fmt::format("fatal: shard {}: {}", seat.shard, error.text));
-  send_control(seat.control_fd, kShardFailed, error.text);
+  send_control(seat.control_fd, Word::kFailed, error.text);
   _exit(static_cast<int>(error.code));
 }
 
@@ -83,17 +83,17 @@ bool obey_supervisor(const ShardSeat& seat, Shard& shard, std::optional<MappedAc
     const auto message = read_control(seat.control_fd);
     if (!message) return false;
     if (!*message) return true;
-    switch ((*message)->kind) {
-      case kShardOpen:
+    switch ((*message)->word) {
+      case Word::kOpen:
         shard.open_doors();
         break;
-      case kShardRetire:
+      case Word::kRetire:
         retire(shard, **message, now);
         break;
-      case kShardAccess:
+      case Word::kAccess:
         take_access(seat, shard, **message, access);
         break;
-      case kShardStop:
+      case Word::kStop:
         shard.stop(now);
         break;
       default:
@@ -116,7 +116,7 @@ void serve(const ShardSeat& seat, Shard& shard, ring::UringReactor& reactor, Log
     shard.handle(completions, now);
     publish(reactor.stats(), seen, seat.counters[seat.block]);
     if (const auto carried = shard.take_carry_result()) {
-      send_control(seat.control_fd, kShardCarried, encode(*carried));
+      send_control(seat.control_fd, Word::kCarried, encode(*carried));
     }
     if (shard.take_control_event()) {
       if (!obey_supervisor(seat, shard, access, now)) return;
@@ -181,7 +181,7 @@ void run_shard(const ShardSeat& seat) {
               *slots, to_tick(monotonic_now()));
   if (auto started = shard.start(to_tick(monotonic_now())); !started)
     give_up(seat, started.error());
-  if (!send_control(seat.control_fd, kShardReady)) _exit(EXIT_FAILURE);
+  if (!send_control(seat.control_fd, Word::kReady)) _exit(EXIT_FAILURE);
   serve(seat, shard, **reactor, log, book);
   // Whoever is still relayed when drain is over goes with the process; the kernel frees the rest.
   _exit(EXIT_SUCCESS);

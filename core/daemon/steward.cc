@@ -125,7 +125,7 @@ void Steward::run() {
 void Steward::hear_supervisor(Tick now) {
   const auto message = read_control(seat_.control_fd);
   if (message && !*message) return;
-  if (!message || (*message)->kind == kStewardLastAnswer) {
+  if (!message || (*message)->word == Word::kLastAnswer) {
     end_by_ = now + kLastAnswersMs;
     server_.close_doors();
   }
@@ -268,16 +268,19 @@ void Steward::finish(const SessionsFound& found, Tick now) {
 }
 
 void Steward::stop(const ControlAsk& ask, Tick now) {
-  send_control(seat_.control_fd, kStewardStop);
+  if (end_by_ || !send_control(seat_.control_fd, Word::kAskStop)) {
+    const ControlError error{ExitCode::kUnavailable, "a reload has just ended; ask again"};
+    return server_.answer(ask.client, error_answer(error, false), now);
+  }
   server_.answer(ask.client, "stopping\n", now);
 }
 
 // The answer comes when the supervisor has one.
 void Steward::begin_change(const ControlAsk& ask, const ControlRequest& request, Tick now) {
   const bool upgrade = request.verb == ControlVerb::kUpgrade;
-  const bool sent =
-      !change_ask_ && !end_by_ &&
-      send_control(seat_.control_fd, upgrade ? kStewardUpgrade : kStewardReload, request.program);
+  const bool sent = !change_ask_ && !end_by_ &&
+                    send_control(seat_.control_fd, upgrade ? Word::kAskUpgrade : Word::kAskReload,
+                                 request.program);
   if (!sent) {
     const ControlError error{ExitCode::kUnavailable, kUnderWay};
     return server_.answer(ask.client, error_answer(error, request.json), now);

@@ -25,8 +25,6 @@
 namespace lychgate::daemon {
 namespace {
 
-constexpr size_t kStateMax = size_t{1} << 20;
-
 // Type=notify of systemd (sd_notify(3)): the socket that the environment names, or -1. Connected
 // before root is given up, since its path may not be open to `user`.
 int open_notify_socket() {
@@ -53,15 +51,19 @@ std::string program_path() {
   return path;
 }
 
-Result<GateState> state_left() {
+int state_fd() {
   int fd = -1;
   const char* number = std::getenv(kStateVariable);
   std::from_chars(number, number + std::strlen(number), fd);
+  return fd;
+}
+
+Result<GateState> state_left() {
   std::string text(kStateMax, '\0');
-  const ssize_t got = pread(fd, text.data(), text.size(), 0);
+  const ssize_t got = pread(state_fd(), text.data(), text.size(), 0);
   if (got < 0) {
     return fail(ExitCode::kSoftware,
-                fmt::format("no state at descriptor {}: {}", number, errno_text(errno)));
+                fmt::format("no state at descriptor {}: {}", state_fd(), errno_text(errno)));
   }
   text.resize(static_cast<size_t>(got));
   return GateState::parse(text);
@@ -73,6 +75,20 @@ GateParts parts_of(const CommandLine& command) {
   parts.arguments = command.arguments;
   parts.program = program_path();
   parts.start_uid = geteuid();
+  return parts;
+}
+
+// As they were in the program before.
+GateParts parts_of(const CommandLine& command, const GateState& state) {
+  GateParts parts = parts_of(command);
+  parts.shards = state.shards;
+  parts.user = state.user;
+  parts.start_uid = state.start_uid;
+  parts.control_path = state.control_path;
+  parts.steward_fd = state.steward_fd;
+  parts.notify_fd = state.notify_fd;
+  parts.deferred_before = state.deferred_before;
+  parts.lines = state.lines;
   return parts;
 }
 
@@ -95,7 +111,7 @@ Result<void> open_doors(Crew& crew, GateParts& parts) {
   if (!listeners) return tl::unexpected(listeners.error());
   crew.listeners = std::move(*listeners);
   tune_listeners(crew.listeners, config);
-  open_feeds(crew);
+  open_feeds(crew, {});
   parts.notify_fd = open_notify_socket();
   if (!config.control.socket.empty()) {
     const auto opened = open_control_socket(config.control.socket);
@@ -146,33 +162,27 @@ bool takes_over() {
   return std::getenv(kStateVariable) != nullptr;
 }
 
-Result<void> check_take_over() {
+Result<void> check_take_over(const CommandLine& command) {
   const auto state = state_left();
   if (!state) return tl::unexpected(state.error());
   const auto counters = SharedCounters::adopt(state->counters_fd, state->shards * kGenerationsMax);
   if (!counters) return tl::unexpected(counters.error());
-  const auto book = CellBook::read(state->cells);
-  return book ? Result<void>() : tl::unexpected(book.error());
+  if (const auto book = CellBook::read(state->cells); !book) return tl::unexpected(book.error());
+  const auto plan = plan_next(parts_of(command, *state));
+  if (!plan) return tl::unexpected(plan.error());
+  if (const auto sink = open_log((*plan)->config.log); !sink) return tl::unexpected(sink.error());
+  const auto size = static_cast<ssize_t>(sizeof(kTrialToken));
+  if (pwrite(state_fd(), kTrialToken, sizeof(kTrialToken), kStateMax) == size) return {};
+  return fail(ExitCode::kOsError, fmt::format("cannot answer the gate: {}", errno_text(errno)));
 }
 
 Result<void> run_on(const CommandLine& command) {
   const auto state = state_left();
   if (!state) return tl::unexpected(state.error());
-  int state_fd = -1;
-  const std::string number = std::getenv(kStateVariable);
-  std::from_chars(number.data(), number.data() + number.size(), state_fd);
-  close(state_fd);
+  close(state_fd());
   unsetenv(kStateVariable);
   for (const int fd : state->descriptors()) fcntl(fd, F_SETFD, FD_CLOEXEC);
-  GateParts parts = parts_of(command);
-  parts.shards = state->shards;
-  parts.user = state->user;
-  parts.start_uid = state->start_uid;
-  parts.control_path = state->control_path;
-  parts.steward_fd = state->steward_fd;
-  parts.notify_fd = state->notify_fd;
-  parts.deferred_before = state->deferred_before;
-  parts.lines = state->lines;
+  GateParts parts = parts_of(command, *state);
   parts.signal_fd = block_signals();
   auto counters = SharedCounters::adopt(state->counters_fd, parts.shards * kGenerationsMax);
   if (!counters) return tl::unexpected(counters.error());

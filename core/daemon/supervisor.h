@@ -24,7 +24,8 @@ Result<void> run_gate(const config::Config& config, const CommandLine& command);
 bool takes_over();
 // Goes on with its shards until ours are ready, then as run_gate.
 Result<void> run_on(const CommandLine& command);
-// Whether we could: for `check`, which the running gate calls before it hands over.
-Result<void> check_take_over();
+// Whether we could: for `check`, which the running gate calls before it hands over. A yes is
+// written where that gate finds it.
+Result<void> check_take_over(const CommandLine& command);
 
 }  // namespace lychgate::daemon

@@ -149,6 +149,8 @@ class Reload(unittest.TestCase):
                     (good + '[access]\nfile = "/nowhere/access"\n', 66, "/nowhere/access"),
                     (good + f'[[listen]]\naddress = "127.0.0.1:{taken.getsockname()[1]}"\n', 69,
                      "in use"),
+                    (good.replace(f"127.0.0.1:{gate.port}", f"0.0.0.0:{gate.port}"), 69,
+                     "this gate itself listens"),
                     (good + '[[listen]]\naddress = "203.0.113.9:25"\n', 69, "203.0.113.9"),
                     (good.replace("file:", "file:/nowhere"), 73, "/nowhere")):
                 with open(gate.config, "w", encoding="utf-8") as f:
@@ -160,7 +162,7 @@ class Reload(unittest.TestCase):
                 self.assertEqual(fds, descriptors(gate.pid), words)
             self.assertEqual(before, gate.shard_pids())
             self.assertEqual(1, generation(gate))
-            self.assertGreaterEqual(len(gate.log_lines("reload failed, nothing has changed")), 8)
+            self.assertGreaterEqual(len(gate.log_lines("reload failed, nothing has changed")), 9)
 
     def test_hangup_signal(self):
         """SIGHUP reloads, too; the log says how it went, systemd is told"""
@@ -280,7 +282,11 @@ class Upgrade(unittest.TestCase):
             for program, words in ((os.path.join(gate.dir, "missing"), "No such file"),
                                    (text, "cannot take over"),
                                    (gate.dir, "cannot take over"),
-                                   ("/bin/false", "cannot take over")):
+                                   ("/bin/false", "ends with status 1"),
+                                   ("/bin/true", "no lychgate that knows how"),
+                                   (self._script(gate, "exec >&- 2>&-; sleep 3"),
+                                    "no lychgate that knows how"),
+                                   (self._script(gate, "kill -9 $$"), "ended by signal 9")):
                 fds = descriptors(gate.pid)
                 result = control.command(gate, "upgrade", "--program", program, timeout=60)
                 self.assertEqual(69, result.returncode, program)
@@ -291,6 +297,38 @@ class Upgrade(unittest.TestCase):
             self.assertEqual(69, result.returncode)
             self.assertIn("greet.wait", result.stderr)
             self.assertEqual(before, gate.shard_pids())
+
+    @staticmethod
+    def _script(gate, text):
+        path = os.path.join(gate.dir, f"program-{abs(hash(text))}")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"#!/bin/sh\n{text}\n")
+        os.chmod(path, 0o755)
+        return path
+
+    def test_stop_meanwhile(self):
+        """a gate that is to stop while it asks a new program, or carries clients, stops"""
+        with Gate(greet(wait="60s"), top='drain = "1s"') as gate:
+            slow = self._script(gate, "sleep 30")
+            asker = threading.Thread(target=control.command, args=(gate, "upgrade", "--program",
+                                                                   slow), kwargs={"timeout": 60})
+            asker.start()
+            time.sleep(0.5)
+            self.assertEqual(1, generation(gate), "it goes on meanwhile")
+            begin = time.monotonic()
+            self.assertEqual(0, gate.stop())
+            self.assertLess(time.monotonic() - begin, 10)
+            asker.join()
+
+    def test_keys_that_need_a_restart(self):
+        """the new program finds out before it takes over what would keep it from going on"""
+        with Gate(greet(wait="1s")) as gate:
+            rewrite(gate, "shards = 1", "shards = 2")
+            result = control.command(gate, "upgrade", timeout=60)
+            self.assertEqual(69, result.returncode)
+            self.assertIn("shards cannot be changed", result.stderr)
+            rewrite(gate, "shards = 2", "shards = 1")
+            self.assertEqual(0, control.command(gate, "upgrade", timeout=60).returncode)
 
     def test_default_socket_of_root(self):
         """a gate that was started by root and became a user finds the defaults of root again"""

@@ -25,16 +25,16 @@ struct Pair {
 
 TEST(ControlMessages, AreReadAsTheyWereSent) {
   const Pair pair;
-  ASSERT_TRUE(send_control(pair.ends[0], kShardFailed, "no memory"));
-  ASSERT_TRUE(send_control(pair.ends[0], kShardReady));
+  ASSERT_TRUE(send_control(pair.ends[0], Word::kFailed, "no memory"));
+  ASSERT_TRUE(send_control(pair.ends[0], Word::kReady));
   auto first = read_control(pair.ends[1]);
   ASSERT_TRUE(first && *first);
-  EXPECT_EQ((*first)->kind, kShardFailed);
+  EXPECT_EQ((*first)->word, Word::kFailed);
   EXPECT_EQ((*first)->body, "no memory");
   EXPECT_EQ((*first)->fd, -1);
   auto second = read_control(pair.ends[1]);
   ASSERT_TRUE(second && *second);
-  EXPECT_EQ((*second)->kind, kShardReady);
+  EXPECT_EQ((*second)->word, Word::kReady);
   auto none = read_control(pair.ends[1]);
   ASSERT_TRUE(none);
   EXPECT_FALSE(*none) << "nothing is there, and nobody waits for it";
@@ -44,7 +44,7 @@ TEST(ControlMessages, BringADescriptor) {
   const Pair pair;
   int pipe_ends[2];
   ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
-  ASSERT_TRUE(send_control(pair.ends[0], kShardRetire, "x", pipe_ends[1]));
+  ASSERT_TRUE(send_control(pair.ends[0], Word::kRetire, "x", pipe_ends[1]));
   close(pipe_ends[1]);
   auto message = read_control(pair.ends[1]);
   ASSERT_TRUE(message && *message);
@@ -61,14 +61,14 @@ TEST(ControlMessages, TellThatTheOtherEndIsGone) {
   Pair pair;
   close(std::exchange(pair.ends[0], -1));
   EXPECT_FALSE(read_control(pair.ends[1]));
-  EXPECT_FALSE(send_control(pair.ends[1], kShardStop));
+  EXPECT_FALSE(send_control(pair.ends[1], Word::kStop));
 }
 
 TEST(ControlMessages, DoNotWaitForWhoDoesNotRead) {
   const Pair pair;
   const std::string body(1000, 'x');
   int sent = 0;
-  while (sent < 100'000 && send_control(pair.ends[0], kStewardAnswer, body)) ++sent;
+  while (sent < 100'000 && send_control(pair.ends[0], Word::kAnswer, body)) ++sent;
   EXPECT_GT(sent, 0);
   EXPECT_LT(sent, 100'000);
 }
