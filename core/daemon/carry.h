@@ -26,12 +26,18 @@ namespace lychgate::daemon {
 inline constexpr uint8_t kNoListener = 0xff;
 static_assert(kListenersMax < kNoListener);
 
-// What a shard is told when it is to retire.
+constexpr std::array<uint8_t, kListenersMax> no_listeners() {
+  std::array<uint8_t, kListenersMax> out{};
+  out.fill(kNoListener);
+  return out;
+}
+
+// What a shard is told when it is to retire. One that cannot be read carries nobody.
 struct CarryOrder {
   int fd = -1;              // to the shard that takes over; -1: everybody stays to the end
   bool same_lists = false;  // what DNS lists have answered is of use there
   // The next configuration's number of each listener.
-  std::array<uint8_t, kListenersMax> listeners{};
+  std::array<uint8_t, kListenersMax> listeners = no_listeners();
 };
 
 // How it went, told once, when nobody is left to be carried.

@@ -119,6 +119,11 @@ TEST(Carry, MoreClientsThanDescriptorsAreRefused) {
   EXPECT_FALSE(decode_lot(lot_of(clients), got));
 }
 
+TEST(Carry, AnOrderThatNamesNoListenersCarriesNobody) {
+  const CarryOrder order;
+  for (const uint8_t listener : order.listeners) EXPECT_EQ(listener, kNoListener);
+}
+
 TEST(Carry, OnlyAWaitOfTheSameKindGoesOn) {
   config::Config gate;
   config::Config kernel;
