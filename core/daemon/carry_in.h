@@ -30,14 +30,14 @@ class CarryIn {
   void advance();
   // A completion of Op::kCarryAdopt. The slots of those who wait here now.
   std::span<const uint32_t> adopted(const ring::Completion& completion, Tick now);
-  // Between two lots.
-  bool idle() const { return next_ == clients_.size(); }
   // No more will come.
   bool over() const { return fd_ < 0 && idle(); }
   // advance should be called though nothing completes.
   bool has_work() const { return adopting_ == 0 && (readable_ || !idle()); }
 
  private:
+  // Between two lots.
+  bool idle() const { return next_ == clients_.size(); }
   void read();
   void take(const ring::MessageIn& message);
   bool is_welcome(const CarriedClient& client) const;

@@ -94,6 +94,7 @@ Result<void> Shard::start(Tick now) {
 
 void Shard::open_doors() {
   acceptor_.start();
+  if (parts_.syn_feed != nullptr) parts_.syn_feed->begin();
 }
 
 void Shard::set_access(const admission::AccessList* access) {
@@ -119,7 +120,7 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
   if (outbox_) consider(outbox_->next_wake());
   if (lookups_) consider(lookups_->next_wake(now));
   if (carry_out_) consider(carry_out_->next_wake(now));
-  if (parts_.syn_feed != nullptr && !leaving()) consider(parts_.syn_feed->next_wake());
+  if (reads_syns()) consider(parts_.syn_feed->next_wake());
   // Once drain is over only the log is waited for, and that wakes the shard itself.
   if (leaving() && !tick_reached(now, drain_until_)) consider(drain_until_);
   if (!wake) return std::nullopt;

@@ -65,11 +65,12 @@ class Shard {
   // Everything that one turn brought, then what is due at now.
   void handle(std::span<const ring::Completion> completions, Tick now);
 
-  // From now on clients are accepted.
+  // From now on clients are accepted, and their SYNs read once the shard before has let go.
   void open_doors();
   // For who comes from now on; as long as the shard lives, or until the next one is set.
   void set_access(const admission::AccessList* access);
-  // Stops accepting and sends away who has not been handed off; hand-offs and relays go on.
+  // Stops accepting and sends away who has not been handed off, and who is still being carried
+  // here; hand-offs and relays go on.
   void stop(Tick now);
   // Stops accepting for good; who waits in silence is carried to the next generation, everybody
   // else, and who cannot be carried, goes the whole way here, for `drain` and the longest wait.
@@ -101,6 +102,7 @@ class Shard {
   void looked(uint32_t slot, const ring::Completion& completion, Tick now);
   Result<void> make_lookups(Tick now);
   void look_up(Tick now);
+  bool reads_syns() const;
   void stop_asking(uint32_t slot);
   void reply(uint32_t slot, smtp::ReplyId id);
   void replied(uint32_t slot, Tick now);

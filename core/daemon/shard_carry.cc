@@ -32,10 +32,11 @@ std::optional<CarryResult> Shard::take_carry_result() {
   return carry_out_->result();
 }
 
-// An accept in flight may bring somebody, and a lot that has come is not left lying.
+// An accept in flight may bring somebody, and so may the shard before while it lives: whoever has
+// been sent here has nobody else to tell it that the gate stops.
 bool Shard::nobody_left() const {
   return clients() == 0 && acceptor_.idle() && (!carry_out_ || carry_out_->over()) &&
-         (!carry_in_ || carry_in_->idle());
+         (!carry_in_ || carry_in_->over());
 }
 
 void Shard::carry_on(Tick now) {

@@ -28,9 +28,14 @@ Result<void> Shard::make_lookups(Tick now) {
   return {};
 }
 
+// The ring is for one reader. Once we retire it is the next generation's, and it is the one
+// before's until that has nobody left to give us.
+bool Shard::reads_syns() const {
+  return parts_.syn_feed != nullptr && !leaving() && !carry_in_;
+}
+
 void Shard::look_up(Tick now) {
-  // Once retired, the next generation reads the same ring.
-  if (parts_.syn_feed != nullptr && !leaving()) {
+  if (reads_syns()) {
     parts_.syn_feed->advance(now, [&](const IpAddress& address) {
       return needs_lists(address) ? lookups_->prefetch(address, now) : Lookups::Prefetched::kKnown;
     });

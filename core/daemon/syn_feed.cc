@@ -265,6 +265,12 @@ SynFeed::SynFeed(const SynFeedParts& parts, Tick now)
       thousandths_(parts.config.greet.syn_feed * kOneAddress),
       refilled_(now) {}
 
+// The ring's number is of the ring's life, and the shard before has counted what was lost until
+// now.
+void SynFeed::begin() {
+  lost_told_ = parts_.ring.lost();
+}
+
 void SynFeed::woken(Tick now) {
   polled_ = false;
   rest_until_ = now;
@@ -305,13 +311,12 @@ uint32_t SynFeed::read_all(const Ask& ask) {
 }
 
 void SynFeed::advance(Tick now, const Ask& ask) {
-  if (polled_ || !tick_reached(now, rest_until_)) return;
+  if (!lost_told_ || polled_ || !tick_reached(now, rest_until_)) return;
   refill(now);
   const uint32_t read = read_all(ask);
-  // Of the gate's whole life, as the counter is.
   const uint64_t lost = parts_.ring.lost();
-  const uint64_t told = parts_.counters.get(Counter::kSynFeedLost);
-  if (lost > told) parts_.counters.add(Counter::kSynFeedLost, lost - told);
+  if (lost > *lost_told_) parts_.counters.add(Counter::kSynFeedLost, lost - *lost_told_);
+  lost_told_ = lost;
   if (read == 0) {
     polled_ = true;
     parts_.reactor.poll_fd(parts_.ring_fd, ring::OpTag::of(ring::Op::kSynFeed));
@@ -321,7 +326,7 @@ void SynFeed::advance(Tick now, const Ask& ask) {
 }
 
 std::optional<Tick> SynFeed::next_wake() const {
-  if (polled_) return std::nullopt;
+  if (!lost_told_ || polled_) return std::nullopt;
   return rest_until_;
 }
 

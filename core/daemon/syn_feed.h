@@ -79,6 +79,8 @@ class SynFeed {
   using Ask = std::function<Lookups::Prefetched(const IpAddress&)>;
 
   SynFeed(const SynFeedParts& parts, Tick now);
+  // From now on it wants turns: until then, the shard before may be reading the same ring.
+  void begin();
   // The descriptor's poll (Op::kSynFeed) has completed.
   void woken(Tick now);
   // Once a turn, before the lookups send: asks about who has come.
@@ -95,6 +97,8 @@ class SynFeed {
   SynFeedParts parts_;
   bool polled_ = false;  // a poll is in flight, and until it completes there is nothing to read
   Tick rest_until_;
+  // What the ring's number was when it was last counted; nullopt: not begun.
+  std::optional<uint64_t> lost_told_;
   uint64_t thousandths_;  // of addresses that may be asked about: a second's worth at most
   Tick refilled_;
 };

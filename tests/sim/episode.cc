@@ -121,6 +121,10 @@ void Episode::serve() {
       reactor_.violation("a wait does not end");
     }
   }
+  const bool in_time =
+      stopped_at_ && !tick_reached(tick(), *stopped_at_ + to_ticks(scenario_.config.drain));
+  if (in_time && reactor_.on_their_way() > 0)
+    reactor_.violation("ends before it has read who was sent to it");
 }
 
 // A process that is over its drain ends with clients in it; here they are seen to their end.
@@ -146,7 +150,10 @@ void Episode::step() {
   const auto completions = reactor_.turn(shard_->wait(tick()));
   log_.set_time(daemon::WallTime(std::chrono::seconds(kFirstSecond) + milliseconds(agenda_.now())));
   shard_->handle(completions, tick());
-  if (shard_->take_control_event()) shard_->stop(tick());
+  if (shard_->take_control_event()) {
+    shard_->stop(tick());
+    stopped_at_ = tick();
+  }
   begin_carry();
   look_at_carry();
   for (; orders_due_ > 0; --orders_due_) give_order();
@@ -242,11 +249,16 @@ void Episode::check_wait(uint32_t index) {
   if (slot.started - accepted > kWaitGrace) reactor_.violation("a wait was begun anew");
 }
 
-// All SYNs are read soon, and each is counted once at most.
+// All SYNs are read soon, but none while the ring may have another reader; each is counted once at
+// most.
 void Episode::check_syn_feed() {
   SynTap& tap = *world_.syn_tap();
+  if (carry_end_ >= 0) {
+    carried_until_ = agenda_.now();
+    return expect(tap.read(), 0, "SYNs read while the shard before may read them");
+  }
   const bool moody = scenario_.kernel.faults.busy_percent > 0;
-  if (tap.lag() > daemon::kSynRestMs + (moody ? kWaitGrace : kTimerGrainMs))
+  if (tap.lag(carried_until_) > daemon::kSynRestMs + (moody ? kWaitGrace : kTimerGrainMs))
     reactor_.violation("a SYN is left unread");
   if (count(Counter::kSynPrefetched) + count(Counter::kSynFeedSkipped) > tap.read()) {
     reactor_.violation("more SYNs are counted than were read");

@@ -87,12 +87,14 @@ class Episode {
   Time earned_until_ = 0;
   uint64_t steps_ = 0;
   bool asked_to_stop_ = false;  // after all was over
+  std::optional<Tick> stopped_at_;
   // Of clients that are carried: what is due, what was told, and who came out elsewhere.
   uint32_t loops_due_ = 0;
   size_t loops_begun_ = 0;
   bool loop_goes_on_ = false;
   bool retires_now_ = false;
   std::optional<uint64_t> accepted_at_retirement_;
+  Time carried_until_ = 0;     // and SYNs are not read
   uint64_t told_carried_ = 0;  // to itself
   uint64_t carried_away_ = 0;
   uint32_t orders_due_ = 0;

@@ -49,6 +49,21 @@ void SimReactor::carry_changed(CarryPipe& pipe) {
   post_tag(*std::exchange(pipe.poll, std::nullopt), 1, false);
 }
 
+void SimReactor::put_on_its_way(Socket& socket) {
+  ++socket.references;
+  socket.on_its_way = true;
+  ++socket.carries;
+  ++on_their_way_;
+}
+
+void SimReactor::carry_here(int end_fd, std::span<const uint8_t> bytes,
+                            std::vector<SocketPtr> sockets) {
+  CarryPipe& pipe = *std::get_if<CarryEnd>(&files_.at(end_fd))->pipe;
+  for (const SocketPtr& socket : sockets) put_on_its_way(*socket);
+  pipe.queue.push_back({{bytes.begin(), bytes.end()}, std::move(sockets)});
+  carry_changed(pipe);
+}
+
 // 0: the message goes.
 int SimReactor::carry_refusal(const CarryPipe& pipe) {
   if (pipe.broken) return random_.pick({EPIPE, ECONNRESET});
@@ -74,10 +89,7 @@ ssize_t SimReactor::send_message(int fd, std::span<const uint8_t> bytes,
     }
     touch(*socket, "carry");
     if (!socket->armed.empty()) violation("a client is carried with requests in flight");
-    ++socket->references;
-    socket->on_its_way = true;
-    ++socket->carries;
-    ++on_their_way_;
+    put_on_its_way(*socket);
     message.sockets.push_back(socket);
   }
   if (pipe.sink) {

@@ -110,9 +110,10 @@ class SimReactor : public ring::Reactor {
   // An ICMP message has come for it: nobody listens there.
   void refuse_packets(int fd, int error);
   void say_to_control();
-  // The end that a shard takes clients over from, ends that it gives them away by, to itself or to
-  // a sink, and when there will be no more of these.
+  // The end that a shard takes clients over from, a lot from a shard that is not simulated, ends
+  // that it gives clients away by, to itself or to a sink, and when there will be no more of these.
   int make_carry_end();
+  void carry_here(int end_fd, std::span<const uint8_t> bytes, std::vector<SocketPtr> sockets);
   int make_carry_start(int end_fd);
   int make_carry_start(CarrySink sink);
   void end_carry(int end_fd);
@@ -250,6 +251,7 @@ class SimReactor : public ring::Reactor {
   int carry_refusal(const CarryPipe& pipe);
   void carry_changed(CarryPipe& pipe);
   bool has_room_to_adopt() const;
+  void put_on_its_way(Socket& socket);
   void end_of_way(Socket& socket);
   void close_carry(const CarryEnd& end);
   int buffer_of(std::span<const char> bytes) const;

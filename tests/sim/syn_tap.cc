@@ -4,6 +4,7 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace lychgate::sim {
@@ -46,9 +47,9 @@ uint64_t SynTap::read() const {
   return consumed_ / kRecordBytes;
 }
 
-Time SynTap::lag() {
+Time SynTap::lag(Time from) {
   if (unread_.empty()) return 0;
-  const Time longest = agenda_.now() - unread_.front().second;
+  const Time longest = agenda_.now() - std::max(from, unread_.front().second);
   while (!unread_.empty() && unread_.front().first < consumed_) unread_.pop_front();
   return longest;
 }

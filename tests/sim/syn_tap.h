@@ -34,8 +34,9 @@ class SynTap {
   uint64_t lost() const { return lost_; }
   uint64_t read() const;
   bool all_read() const { return consumed_ == produced_; }
-  // The longest that one lay there, of those read since the last call and those unread.
-  Time lag();
+  // The longest that one lay there, of those read since the last call and those unread; what lay
+  // there before `from` does not count.
+  Time lag(Time from);
 
  private:
   Agenda& agenda_;

@@ -1,5 +1,5 @@
 // A whole shard over a simulated kernel, for what no part of it shows alone: whom lists are told of
-// when a SYN comes, and what a shard leaves to its successor when it retires.
+// when a SYN comes, what a shard leaves to its successor, and what becomes of both at a stop.
 
 #include "core/daemon/shard.h"
 
@@ -69,6 +69,12 @@ config::List make_list() {
 class ShardTest : public testing::Test {
  protected:
   void begin(config::Hold hold) {
+    make(hold);
+    shard_->open_doors();
+  }
+  // Ready, with its doors closed. predecessor: a shard before it may carry clients here.
+  void make(config::Hold hold, bool predecessor = false) {
+    if (predecessor) carry_end_ = world_.reactor.make_carry_end();
     config_ = make_config(hold);
     zone_.resize(*dns::write_zone("one.test", zone_));
     plan_.lists.push_back(make_list());
@@ -95,11 +101,33 @@ class ShardTest : public testing::Test {
                                                 .dns_sockets = sockets_,
                                                 .dns_key = {5, 6},
                                                 .syn_feed = &*feed_,
-                                                .book = &book_},
+                                                .book = &book_,
+                                                .carry_fd = carry_end_},
                                      world_.slots, world_.now());
     ASSERT_TRUE(shard_->start(world_.now()));
-    shard_->open_doors();
   }
+  // Held clients of the shard before, in one lot.
+  std::vector<sim::SocketPtr> carry_here(uint32_t count) {
+    std::vector<sim::SocketPtr> sockets;
+    std::vector<uint8_t> lot;
+    begin_lot(lot);
+    for (uint32_t i = 0; i < count; ++i) {
+      sockets.push_back(std::make_shared<sim::Socket>());
+      sockets.back()->far = &stranger_;
+      add_to_lot({.address = client(i + 1),
+                  .started = world_.now(),
+                  .deadline = world_.now() + 6000,
+                  .port = 40000},
+                 lot);
+    }
+    world_.reactor.carry_here(carry_end_, lot, sockets);
+    return sockets;
+  }
+  std::string heard(sim::Socket& socket) {
+    std::array<char, 256> room;
+    return {room.data(), world_.reactor.take(socket, room)};
+  }
+  uint64_t count(Counter counter) const { return world_.counters.shards()[0].get(counter); }
   void run_for(sim::Time span) {
     const sim::Time end = world_.agenda.now() + span;
     while (world_.agenda.now() < end) {
@@ -121,6 +149,8 @@ class ShardTest : public testing::Test {
     return std::count(zone_book_.asked.begin(), zone_book_.asked.end(), name) > 0;
   }
 
+  sim::Stranger stranger_;
+  int carry_end_ = -1;
   sim::SmallWorld world_{{.slots = 1024, .faults = {}}};
   Zone zone_book_;
   Memory book_;
@@ -212,13 +242,77 @@ TEST_F(ShardTest, ARetiredShardTellsItsSessionsByTheNextConfigurationsListeners)
   ASSERT_EQ(before.rows.size(), 1U);
   EXPECT_EQ(before.rows[0].listener, 0);
   CarryOrder order;
-  order.listeners.fill(kNoListener);
   order.listeners[0] = 3;
   shard_->retire(order, world_.now());
   run_for(100);
   const Report after = shard_->obey(everybody, world_.now());
   ASSERT_EQ(after.rows.size(), 1U);
   EXPECT_EQ(after.rows[0].listener, 3);
+}
+
+// It used to end with them unread: it had nobody, and was between two lots.
+TEST_F(ShardTest, AStoppingShardSendsAwayWhoIsStillBeingCarriedToIt) {
+  make(config::Hold::kGate, true);
+  run_for(100);
+  shard_->stop(world_.now());
+  run_for(100);
+  EXPECT_FALSE(shard_->finished(world_.now())) << "the shard before may have sent somebody";
+  std::vector<sim::SocketPtr> carried = carry_here(3);
+  for (const sim::SocketPtr& socket : carry_here(2)) carried.push_back(socket);
+  world_.reactor.end_carry(carry_end_);
+  EXPECT_FALSE(shard_->finished(world_.now()));
+  run_for(1000);
+  for (const sim::SocketPtr& socket : carried) EXPECT_EQ(heard(*socket).substr(0, 4), "421 ");
+  EXPECT_EQ(count(Counter::kCarried), carried.size());
+  EXPECT_EQ(count(Counter::kDropShutdown), carried.size());
+  EXPECT_EQ(count(Counter::kCarryLost), 0U);
+  for (const sim::SocketPtr& socket : carried) world_.reactor.leave(*socket);
+  run_for(1000);
+  EXPECT_TRUE(shard_->finished(world_.now()));
+}
+
+TEST_F(ShardTest, AStoppingShardWaitsForTheOneBeforeNoLongerThanItsDrain) {
+  make(config::Hold::kGate, true);
+  const Tick drain = to_ticks(config::Config().drain);
+  shard_->stop(world_.now());
+  run_for(drain - 1000);
+  EXPECT_FALSE(shard_->finished(world_.now()));
+  run_for(1000);
+  EXPECT_TRUE(shard_->finished(world_.now()));
+}
+
+TEST_F(ShardTest, WhoWasAboutToBeCarriedHearsThatTheGateStops) {
+  begin(config::Hold::kGate);
+  const sim::SocketPtr socket = world_.arrive();
+  run_for(500);
+  CarryOrder order;
+  order.listeners[0] = 0;
+  order.fd = world_.reactor.make_carry_start([](auto, auto) { FAIL() << "nobody is to go now"; });
+  shard_->retire(order, world_.now());
+  shard_->handle({}, world_.now());  // its install is asked for
+  ASSERT_EQ(world_.counters.shards()[0].phases[static_cast<size_t>(Phase::kMoving)], 1U);
+  shard_->stop(world_.now());
+  run_for(1000);
+  EXPECT_NE(heard(*socket).find("421 "), std::string::npos);
+  EXPECT_EQ(count(Counter::kDropShutdown), 1U);
+}
+
+TEST_F(ShardTest, SynsAreReadByOneShardAtATime) {
+  make(config::Hold::kKernel, true);
+  tap_.tell(client(1));
+  run_for(200);
+  EXPECT_EQ(tap_.read(), 0U) << "the shard before does not know yet that it is to retire";
+  shard_->open_doors();
+  run_for(200);
+  EXPECT_EQ(tap_.read(), 0U) << "it may still not know";
+  world_.reactor.end_carry(carry_end_);
+  run_for(200);
+  EXPECT_EQ(tap_.read(), 1U);
+  EXPECT_TRUE(was_asked(1));
+  shard_->retire({}, world_.now());
+  tap_.tell(client(2));
+  run_for(200);
+  EXPECT_EQ(tap_.read(), 1U) << "it is the next one's";
 }
 
 }  // namespace

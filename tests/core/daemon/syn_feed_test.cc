@@ -108,10 +108,15 @@ class SynFeedTest : public testing::Test {
   SynFeedTest() : fd_(world_.reactor.make_control()) { config_.greet.syn_feed = kPerSecond; }
 
   SynFeed make(const admission::AccessList* access = nullptr) {
+    SynFeed feed = make_idle(0, access);
+    feed.begin();
+    return feed;
+  }
+  SynFeed make_idle(uint32_t block, const admission::AccessList* access = nullptr) {
     return SynFeed({.ring = kernel_.reader(),
                     .ring_fd = fd_,
                     .reactor = world_.reactor,
-                    .counters = world_.counters.shards()[0],
+                    .counters = world_.counters.shards()[block],
                     .config = config_,
                     .access = access},
                    0);
@@ -122,7 +127,9 @@ class SynFeedTest : public testing::Test {
       return answer;
     });
   }
-  uint64_t count(Counter counter) { return world_.counters.shards()[0].get(counter); }
+  uint64_t count(Counter counter, uint32_t block = 0) {
+    return world_.counters.shards()[block].get(counter);
+  }
 
   sim::SmallWorld world_{{.slots = 64, .faults = {}}};
   config::Config config_;
@@ -181,15 +188,35 @@ TEST_F(SynFeedTest, WhatIsKnownCostsNothingAndWhatHasNoRoomIsCounted) {
   EXPECT_EQ(count(Counter::kSynFeedSkipped), 1U);
 }
 
-TEST_F(SynFeedTest, CountsWhatTheKernelCouldNotWrite) {
-  kernel_.lost = 7;
+TEST_F(SynFeedTest, ReadsNothingBeforeItBegins) {
+  SynFeed feed = make_idle(0);
+  kernel_.write(client(1));
+  EXPECT_EQ(feed.next_wake(), std::nullopt);
+  advance(feed, 0);
+  EXPECT_EQ(kernel_.consumed, 0U);
+  feed.begin();
+  EXPECT_EQ(feed.next_wake(), 0U);
+  advance(feed, 0);
+  EXPECT_EQ(asked_, std::vector{client(1)});
+}
+
+// The kernel's number goes on over reloads and restarts.
+TEST_F(SynFeedTest, WhatTheKernelCouldNotWriteIsCountedOnceWhoeverReads) {
   SynFeed feed = make();
+  SynFeed successor = make_idle(1);
+  kernel_.lost = 7;
   advance(feed, 0);
   EXPECT_EQ(count(Counter::kSynFeedLost), 7U);
-  SynFeed successor = make();  // after a restart: the kernel's number goes on
+  successor.begin();
   kernel_.lost = 9;
   advance(successor, 0);
-  EXPECT_EQ(count(Counter::kSynFeedLost), 9U);
+  EXPECT_EQ(count(Counter::kSynFeedLost, 1), 2U) << "the other block has the rest";
+  advance(successor, kSynRestMs);
+  EXPECT_EQ(count(Counter::kSynFeedLost, 1), 2U);
+  SynFeed restarted = make();
+  kernel_.lost = 10;
+  advance(restarted, 0);
+  EXPECT_EQ(count(Counter::kSynFeedLost), 8U);
 }
 
 TEST_F(SynFeedTest, ListsAreNotToldOfClientsThatTheAccessListKnows) {
