@@ -36,9 +36,12 @@ uint32_t TcpSeats::index_of(const Stream& stream) const {
 
 bool TcpSeats::begin(uint32_t query, const Endpoint& server, std::span<const char> question) {
   // A socket of ours takes a slot, of which clients come first.
-  if (used_ == kDnsTcpMax || connections_.free_slots() == 0) return false;
-  Stream& stream = *std::find_if(streams_.begin(), streams_.end(),
-                                 [](const Stream& each) { return !each.busy; });
+  if (connections_.free_slots() == 0) return false;
+  const auto free = std::find_if(streams_.begin(), streams_.end(), [this](const Stream& each) {
+    return !each.busy && connections_.slots.find(each.last) == nullptr;
+  });
+  if (free == streams_.end()) return false;
+  Stream& stream = *free;
   ++used_;
   stream = Stream{};
   stream.query = query;
@@ -65,7 +68,10 @@ void TcpSeats::let_go(uint32_t query) {
 }
 
 void TcpSeats::free(Stream& stream) {
-  if (stream.slot != kNoSlot) connections_.retire(stream.slot);
+  if (stream.slot != kNoSlot) {
+    stream.last = connections_.slots.id(stream.slot);
+    connections_.retire(stream.slot);
+  }
   stream.busy = false;
   stream.query = kNoQuery;
   --used_;

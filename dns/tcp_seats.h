@@ -48,6 +48,7 @@ class TcpSeats {
     uint32_t received = 0;
     bool busy = false;     // taken, or its socket is still on its way
     bool opening = false;  // the socket has been asked for
+    ConnId last = {};      // of a seat that was let go: until it is closed, its bytes may be sent
   };
   static_assert(kFrameBytes + kQuestionBytesMax <= 512);
 

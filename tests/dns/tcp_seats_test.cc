@@ -4,6 +4,7 @@
 #include "dns/tcp_seats.h"
 
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -130,6 +131,23 @@ TEST_F(TcpSeatsTest, ASeatWhoseSocketIsStillOnItsWayIsNotGivenToAnother) {
   turns();
   EXPECT_TRUE(seats_.begin(99, kServer, question_));
   seats_.let_go(99);
+  expect_all_closed();
+}
+
+TEST_F(TcpSeatsTest, ASeatIsNotGivenToAnotherWhileItsBytesMayBeSent) {
+  ASSERT_TRUE(seats_.begin(1, kServer, question_));
+  turns();
+  seats_.let_go(1);  // its connection is closed by the next turns
+  ASSERT_TRUE(seats_.begin(2, kServer, question_));
+  std::vector<uint32_t> seats;
+  for (const ring::Completion& completion : world_.turn(milliseconds(1))) {
+    const bool socket = completion.tag.operation() == Op::kDnsTcpSocket;
+    if (socket) seats.push_back(static_cast<uint32_t>(completion.tag.slot));
+    if (!socket && world_.connections.take(completion) == nullptr) continue;
+    seats_.complete(completion);
+  }
+  EXPECT_EQ(seats, std::vector<uint32_t>{1}) << "not seat 0";
+  seats_.let_go(2);
   expect_all_closed();
 }
 
