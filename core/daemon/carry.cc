@@ -42,8 +42,8 @@ bool get_client(MessageReader& in, CarriedClient& client) {
 
 }  // namespace
 
-bool may_carry(const config::Config& from, const config::Config& to) {
-  return config::kernel_holds(from) == config::kernel_holds(to);
+bool may_carry(config::Hold from, config::Hold to) {
+  return from == to;
 }
 
 void begin_lot(std::vector<uint8_t>& message) {

@@ -50,7 +50,7 @@ struct CarryResult {
 // Whether held clients may go from one configuration to another: a wait that the kernel keeps and
 // one that the gate keeps end in different ways, and who has served half of one has not begun the
 // other.
-bool may_carry(const config::Config& from, const config::Config& to);
+bool may_carry(config::Hold from, config::Hold to);
 
 // What one list has said about a client's address.
 struct CarriedAnswer {

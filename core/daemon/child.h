@@ -33,7 +33,8 @@ enum class Word : char {
   kAskReload = 'r',   // begin a reload
   kAskUpgrade = 'u',  // the same with the program whose path follows; none: the one that runs
   // the supervisor to the steward
-  kAnswer = 'A',  // how it ended: exit code and sentence
+  kSwitched = 'G',  // another generation takes clients: its number and its set, as text
+  kAnswer = 'A',    // how it ended: exit code and sentence
   // The same, and the steward ends when it has passed it on. It closes its doors first: who asks
   // again at once must find the next steward.
   kLastAnswer = 'Z',

@@ -316,9 +316,7 @@ void Gate::retire_shard(uint32_t index, const Crew& next) {
       if (from[i].members == to[j].members) order.listeners[i] = static_cast<uint8_t>(j);
     }
   }
-  config::Config from_config;
-  from_config.greet.hold = hold_;
-  const bool may = may_carry(from_config, next.plan->config);
+  const bool may = may_carry(hold_, next.plan->config.greet.hold);
   send_control(child.control_fd, Word::kRetire, encode(order), may ? carry_ends_[index] : -1);
 }
 
@@ -333,6 +331,10 @@ void Gate::switch_over() {
   next_.reset();
   book_ = std::move(next_book_);
   generation_ = {.number = current_.number, .set = current_.set, .since = std::time(nullptr)};
+  if (steward_.control_fd >= 0) {
+    send_control(steward_.control_fd, Word::kSwitched,
+                 fmt::format("{} {}", generation_.number, generation_.set));
+  }
   take_times();
   for (const std::string& warning : current_.listeners.warnings) log(warning);
   for (const std::string& warning : current_.plan->lists.warnings) log("warning: " + warning);

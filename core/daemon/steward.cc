@@ -69,6 +69,7 @@ class Steward {
   int wait_ms(Tick now) const;
   [[noreturn]] void end();
   void hear_supervisor(Tick now);
+  void note_generation(std::string_view body);
   bool may_end(Tick now) const;
   void begin_change(const ControlAsk& ask, const ControlRequest& request, Tick now);
   bool read_line(int fd, Tick now);
@@ -93,7 +94,8 @@ class Steward {
     bool json = false;
   };
   std::optional<ChangeAsk> change_ask_;  // who waits for the end of a reload or upgrade
-  std::optional<Tick> end_by_;           // set when the supervisor wants us to end
+  StewardGeneration generation_ = seat_.generation;
+  std::optional<Tick> end_by_;  // set when the supervisor wants us to end
 };
 
 void Steward::run() {
@@ -125,6 +127,7 @@ void Steward::run() {
 void Steward::hear_supervisor(Tick now) {
   const auto message = read_control(seat_.control_fd);
   if (message && !*message) return;
+  if (message && (*message)->word == Word::kSwitched) return note_generation((*message)->body);
   if (!message || (*message)->word == Word::kLastAnswer) {
     end_by_ = now + kLastAnswersMs;
     server_.close_doors();
@@ -148,6 +151,14 @@ void Steward::hear_supervisor(Tick now) {
         ask.client,
         ask.json ? fmt::format("{{\"text\":{}}}\n", config::toml_quoted(text)) : text + "\n", now);
   }
+}
+
+// What it counts from now on, until the next steward comes, who also knows its configuration.
+void Steward::note_generation(std::string_view body) {
+  const char* end = body.data() + body.size();
+  const auto [space, wrong] = std::from_chars(body.data(), end, generation_.number);
+  if (wrong == std::errc() && space != end) std::from_chars(space + 1, end, generation_.set);
+  generation_.since = now_seconds();
 }
 
 bool Steward::may_end(Tick now) const {
@@ -204,7 +215,7 @@ ControlParts Steward::parts() {
           .deferred_acks = deferred_acks() - seat_.deferred_before,
           .book = book_,
           .now = now_seconds(),
-          .generation = seat_.generation};
+          .generation = generation_};
 }
 
 void Steward::serve(const ControlAsk& ask, Tick now) {

@@ -125,13 +125,11 @@ TEST(Carry, AnOrderThatNamesNoListenersCarriesNobody) {
 }
 
 TEST(Carry, OnlyAWaitOfTheSameKindGoesOn) {
-  config::Config gate;
-  config::Config kernel;
-  kernel.greet.hold = config::Hold::kKernel;
-  EXPECT_TRUE(may_carry(gate, gate));
-  EXPECT_TRUE(may_carry(kernel, kernel));
-  EXPECT_FALSE(may_carry(gate, kernel));
-  EXPECT_FALSE(may_carry(kernel, gate));
+  using config::Hold;
+  EXPECT_TRUE(may_carry(Hold::kGate, Hold::kGate));
+  EXPECT_TRUE(may_carry(Hold::kKernel, Hold::kKernel));
+  EXPECT_FALSE(may_carry(Hold::kGate, Hold::kKernel));
+  EXPECT_FALSE(may_carry(Hold::kKernel, Hold::kGate));
 }
 
 }  // namespace
