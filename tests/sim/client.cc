@@ -347,8 +347,9 @@ bool Client::remembered() const {
                        memory->may_have_failed(address, ScreenTest::kLists, script_.arrives) ||
                        memory->may_have_failed(address, ScreenTest::kPregreet, script_.arrives));
   if (spared) return false;
-  // A lower rate of the feed leaves out some of a crowd.
-  if (scenario_.config.greet.syn_feed != 20000) return false;
+  // A lower rate of the feed leaves out some of a crowd, and nobody reads it while clients are
+  // carried.
+  if (scenario_.config.greet.syn_feed != 20000 || !scenario_.carry.loops.empty()) return false;
   return syn_told_ && scenario_.syn.forged == 0 && scenario_.config.dns.cache == 65536 &&
          came_when_due();
 }
@@ -400,6 +401,8 @@ void Client::check_score_when_handed_off() {
   const bool has_feed = scenario_.syn.ring_bytes > 0;
   if (has_feed && (scenario_.syn.of_clients || asked_by_others)) return;
   if (syn_told_ && !remembered()) return;
+  // Nor does anybody hear what was said before it was carried to a shard with other lists.
+  if (!scenario_.carry.loops.empty() && !scenario_.carry.same_lists) return;
   const Time asked = syn_told_ ? script_.arrives : *accepted_at_;
   const int certain = lists.certain_score(address, asked, *accepted_at_ + wait, asked + timeout);
   if (certain >= dnsl.threshold) {
