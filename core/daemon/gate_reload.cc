@@ -82,9 +82,10 @@ void Gate::ask_for_change(bool by_steward, std::string program) {
     return;
   }
   const Tick now = now_tick();
+  const bool upgrades = !program.empty();
   change_ = {.stage = Stage::kWaiting,
              .steward_asks = by_steward,
-             .upgrades = !program.empty(),
+             .upgrades = upgrades,
              .program = std::move(program),
              .until = now};
   if (retiring_) change_.until = retiring_until_;

@@ -38,6 +38,7 @@ void keep_over_exec(const std::vector<int>& fds, bool keep) {
 
 std::vector<char*> argv_of(std::vector<std::string>& words) {
   std::vector<char*> out;
+  out.reserve(words.size() + 1);
   for (std::string& word : words) out.push_back(word.data());
   out.push_back(nullptr);
   return out;

@@ -54,7 +54,7 @@ std::string program_path() {
 int state_fd() {
   int fd = -1;
   const char* number = std::getenv(kStateVariable);
-  std::from_chars(number, number + std::strlen(number), fd);
+  if (number != nullptr) std::from_chars(number, number + std::strlen(number), fd);
   return fd;
 }
 
