@@ -133,7 +133,8 @@ class ReloadFlood(unittest.TestCase):
              f"{report['rate_achieved']:.0f}/s, {sent} messages; {status['carried']:,} clients "
              f"carried; supervisor grew by {grown / 1024:.0f} kB")
         self.assertEqual([], altered)
-        self.assertLess(grown, 1 << 20)
+        if not SANITIZED:
+            self.assertLess(grown, 1 << 20)
 
     def test_upgrades(self):
         """the same for upgrades"""
