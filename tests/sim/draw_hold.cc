@@ -25,7 +25,7 @@ void draw_forgers(Random& random, Scenario& scenario) {
 
 void draw_syn_feed(Random& random, Scenario& scenario) {
   if (scenario.lists.empty() || random.one_in(4)) return;
-  scenario.syn.ring_bytes = random.pick({4096u, 65536u, daemon::kSynRingBytes});
+  scenario.syn.ring_bytes = random.pick({1024u, 4096u, daemon::kSynRingBytes});
   if (random.one_in(3)) return draw_forgers(random, scenario);
   // Where all questions are answered, what they bring is to be there when the client comes.
   if (scenario.answers_all) scenario.config.dns.cache = 65536;
