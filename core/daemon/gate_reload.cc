@@ -309,7 +309,6 @@ void Gate::retire_shard(uint32_t index, const Crew& next) {
   CarryOrder order;
   const Plan* old = current_.plan.get();
   order.same_lists = old != nullptr && old->lists.lists == next.plan->lists.lists;
-  order.listeners.fill(kNoListener);
   const auto& from = current_.listeners.groups;
   const auto& to = next.listeners.groups;
   for (size_t i = 0; i < from.size(); ++i) {

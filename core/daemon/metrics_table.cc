@@ -76,8 +76,8 @@ format. Nothing of a client is in it: no address, no name. Times are in seconds,
 with `exposer_` are of the HTTP server itself.
 
 Numbers are sums over all shards. They count from the start of the gate and survive the death of a
-shard and of the steward, reloads and upgrades; only those of the store begin anew with each steward. They
-are the same cells that `lychgate status` reads, so the two agree.
+shard and of the steward, reloads and upgrades; only those of the store begin anew with each
+steward. They are the same cells that `lychgate status` reads, so the two agree.
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
