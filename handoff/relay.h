@@ -90,6 +90,8 @@ class Relay {
   // Both directions are done and nothing borrowed is in the kernel's hands any more.
   bool finished() const;
   bool backend_done() const { return directions_[1].done; }
+  // In both directions: what is in flight comes back, nothing follows.
+  bool done() const { return directions_[0].done && directions_[1].done; }
   Tick last_active() const { return last_active_; }
   // Gives back everything borrowed; the slots are the caller's to retire. REQUIRES: finished().
   void stop(RelayContext& context);

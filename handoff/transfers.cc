@@ -289,7 +289,7 @@ bool Transfers::cut(uint32_t client, Tick now) {
     end(record, TransferNews::kRelayEnded);
     return true;
   }
-  if (record.stage != Stage::kRelaying) return false;
+  if (record.stage != Stage::kRelaying || record.relay.done()) return false;
   record.relay.abort(relays_);
   watch_relay(record, now);
   return true;
