@@ -262,7 +262,7 @@ class BadRequests(unittest.TestCase):
             rows = ((b"\x00\xff\x1b[2J\n", "error 64: a request is a line of printable ASCII"),
                     (b"\n", "error 64: the request is empty"),
                     (b"GET /metrics HTTP/1.1\r\n\r\n", "error 64: unknown request"),
-                    (b"reload\n", "error 64: unknown request"),
+                    (b"reload2\n", "error 64: unknown request"),
                     (b"x" * 512, "error 64: the request is longer than 512 bytes"),
                     (b"x" * 100_000, "error 64: the request is longer than 512 bytes"),
                     (b"sessions state=nowhere\n", "error 64: no state is called"),
