@@ -2,22 +2,43 @@
 
 #include "core/daemon/carry.h"
 
+#include <algorithm>
+
 #include "core/base/slots.h"
 #include "core/daemon/message_bytes.h"
 
 namespace lychgate::daemon {
 namespace {
 
+// Every field once, for both ways.
+template <typename Answer, typename Step>
+void each_field_of_answer(Answer& answer, const Step& step) {
+  step(answer.code);
+  step(answer.seconds);
+  step(answer.weight);
+  step(answer.cell);
+  step(answer.epoch);
+}
+
+template <typename Client, typename Step>
+void each_field(Client& client, const Step& step) {
+  step(client.address.bytes);
+  step(client.started);
+  step(client.deadline);
+  step(client.port);
+  step(client.evidence);
+  step(client.score);
+  step(client.listener);
+  step(client.past);
+  step(client.answer_count);
+}
+
 bool get_answers(MessageReader& in, CarriedClient& client) {
   if (client.answer_count > kListsMax) return false;
   if (in.left() < client.answer_count * kCarriedAnswerBytes) return false;
   for (uint8_t i = 0; i < client.answer_count; ++i) {
     CarriedAnswer& answer = client.answers[i];
-    in.get(answer.code);
-    in.get(answer.seconds);
-    in.get(answer.weight);
-    in.get(answer.cell);
-    in.get(answer.epoch);
+    each_field_of_answer(answer, [&in](auto& field) { in.get(field); });
     if (answer.cell >= kListsMax) return false;
   }
   return true;
@@ -25,15 +46,7 @@ bool get_answers(MessageReader& in, CarriedClient& client) {
 
 bool get_client(MessageReader& in, CarriedClient& client) {
   if (in.left() < kCarriedClientBytes) return false;
-  in.get(client.address.bytes);
-  in.get(client.started);
-  in.get(client.deadline);
-  in.get(client.port);
-  in.get(client.evidence);
-  in.get(client.score);
-  in.get(client.listener);
-  in.get(client.past);
-  in.get(client.answer_count);
+  each_field(client, [&in](auto& field) { in.get(field); });
   // Nobody waits who has hung up, and our own sockets do not wait at all.
   if ((client.evidence & (kHungUp | kOurSocket)) != 0) return false;
   if (client.listener >= kListenersMax) return false;
@@ -46,28 +59,19 @@ bool may_carry(config::Hold from, config::Hold to) {
   return from == to;
 }
 
+milliseconds longest_silence(const config::Config& config) {
+  return std::max(config.greet.wait, config.dns.timeout);
+}
+
 void begin_lot(std::vector<uint8_t>& message) {
   message.assign(1, kLotVersion);
 }
 
 void add_to_lot(const CarriedClient& client, std::vector<uint8_t>& message) {
   MessageWriter out(message);
-  out.put(client.address.bytes);
-  out.put(client.started);
-  out.put(client.deadline);
-  out.put(client.port);
-  out.put(client.evidence);
-  out.put(client.score);
-  out.put(client.listener);
-  out.put(client.past);
-  out.put(client.answer_count);
-  for (const CarriedAnswer& answer : client.said()) {
-    out.put(answer.code);
-    out.put(answer.seconds);
-    out.put(answer.weight);
-    out.put(answer.cell);
-    out.put(answer.epoch);
-  }
+  const auto put = [&out](const auto& field) { out.put(field); };
+  each_field(client, put);
+  for (const CarriedAnswer& answer : client.said()) each_field_of_answer(answer, put);
 }
 
 bool decode_lot(std::span<const uint8_t> message, std::vector<CarriedClient>& clients) {

@@ -51,6 +51,8 @@ struct CarryResult {
 // one that the gate keeps end in different ways, and who has served half of one has not begun the
 // other.
 bool may_carry(config::Hold from, config::Hold to);
+// How long whoever cannot be carried may still wait for its verdict.
+milliseconds longest_silence(const config::Config& config);
 
 // What one list has said about a client's address.
 struct CarriedAnswer {

@@ -47,14 +47,18 @@ void Gate::notify(std::string_view state) const {
   send(parts_.notify_fd, state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+std::vector<Crew*> Gate::crews() {
+  std::vector<Crew*> all{&current_};
+  if (next_) all.push_back(&*next_);
+  if (retiring_) all.push_back(&*retiring_);
+  return all;
+}
+
 std::vector<Child*> Gate::children() {
   std::vector<Child*> all{&steward_};
-  const auto add = [&all](Crew& crew) {
-    for (Child& child : crew.shards) all.push_back(&child);
-  };
-  add(current_);
-  if (next_) add(*next_);
-  if (retiring_) add(*retiring_);
+  for (Crew* crew : crews()) {
+    for (Child& child : crew->shards) all.push_back(&child);
+  }
   return all;
 }
 
@@ -94,10 +98,9 @@ bool Gate::fork_child(const Crew& crew, Child& child, int& child_end) {
 }
 
 // In a new process: logs and listeners of other generations, which would stay open through it.
-void Gate::close_what_others_have(const Crew& crew) const {
-  for (const Crew* other :
-       {&current_, next_ ? &*next_ : nullptr, retiring_ ? &*retiring_ : nullptr}) {
-    if (other == nullptr || other == &crew) continue;
+void Gate::close_what_others_have(const Crew& crew) {
+  for (const Crew* other : crews()) {
+    if (other == &crew) continue;
     close_sink(*other, crew);
     close_listeners(other->listeners, crew.listeners, false);
   }
@@ -248,9 +251,11 @@ void Gate::reap() {
   int status = 0;
   for (pid_t pid = waitpid(-1, &status, WNOHANG); pid > 0; pid = waitpid(-1, &status, WNOHANG)) {
     if (steward_.pid == pid) steward_died(status);
-    if (change_.trial.pid == pid) change_.trial.pid = -1, change_.trial.status = status;
-    for (Crew* crew : {&current_, next_ ? &*next_ : nullptr, retiring_ ? &*retiring_ : nullptr}) {
-      if (crew == nullptr) continue;
+    if (change_.trial.pid == pid) {
+      change_.trial.pid = -1;
+      change_.trial.status = status;
+    }
+    for (Crew* crew : crews()) {
       for (uint32_t i = 0; i < crew->shards.size(); ++i) {
         if (crew->shards[i].pid == pid) shard_died(*crew, i, status);
       }
@@ -258,10 +263,14 @@ void Gate::reap() {
   }
 }
 
-void Gate::shard_died(Crew& crew, uint32_t index, int status) {
+void Gate::clear_block(const Crew& crew, uint32_t index) {
   ShardCounters& counters = counters_.shards()[block_of(crew, index)];
   counters.reset_gauges();
   counters.pid.store(0, std::memory_order_relaxed);
+}
+
+void Gate::shard_died(Crew& crew, uint32_t index, int status) {
+  clear_block(crew, index);
   Child& child = crew.shards[index];
   // What it said last is the reason.
   if (child.control_fd >= 0) hear_shard(child);
@@ -277,7 +286,7 @@ void Gate::shard_died(Crew& crew, uint32_t index, int status) {
   if (!started_) failed_status_ = status;
   if (stopping_ || !started_) return;
   restart_later(child, fmt::format("shard {}", index), status);
-  counters.add(Counter::kRestarts);
+  counters_.shards()[block_of(crew, index)].add(Counter::kRestarts);
 }
 
 void Gate::steward_died(int status) {

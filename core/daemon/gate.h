@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <ctime>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,9 +99,10 @@ class Gate {
   // gate.cc: processes, waiting, stopping
   void log(std::string_view text) const { log_now(current_.sink, text); }
   void notify(std::string_view state) const;
+  std::vector<Crew*> crews();
   std::vector<Child*> children();
   bool fork_child(const Crew& crew, Child& child, int& child_end);
-  void close_what_others_have(const Crew& crew) const;
+  void close_what_others_have(const Crew& crew);
   void not_started(Child& child);
   void start_shard(Crew& crew, uint32_t index, int carry_fd);
   void start_steward();
@@ -116,6 +116,7 @@ class Gate {
   void take_signals();
   void reap();
   void shard_died(Crew& crew, uint32_t index, int status);
+  void clear_block(const Crew& crew, uint32_t index);
   void steward_died(int status);
   void restart_later(Child& child, const std::string& name, int status);
   void restart_due();

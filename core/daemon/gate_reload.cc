@@ -66,7 +66,7 @@ milliseconds whole_seconds(Tick ms) {
 
 // Whoever is in silence when its shard retires but cannot be carried waits here to the end.
 milliseconds longest_wait(const config::Config& config) {
-  return std::max(config.greet.wait, config.dns.timeout) + milliseconds{kMoveWaitMs};
+  return longest_silence(config) + milliseconds{kMoveWaitMs};
 }
 
 }  // namespace
@@ -293,8 +293,7 @@ void Gate::give_up_next(const std::string& why) {
   }
   for (uint32_t i = 0; i < parts_.shards; ++i) {
     if (next_->shards[i].lives()) waitpid(next_->shards[i].pid, nullptr, 0);
-    counters_.shards()[block_of(*next_, i)].reset_gauges();
-    counters_.shards()[block_of(*next_, i)].pid.store(0, std::memory_order_relaxed);
+    clear_block(*next_, i);
   }
   close_fresh(next_->listeners);
   close_sink(*next_, current_);

@@ -22,14 +22,10 @@ namespace {
 constexpr Tick kTrialMs = 20000;
 constexpr size_t kTrialWordsMax = 4096;
 
-// A file that only we can name, with the text in it. -1: cannot be had.
-int state_file(const std::string& text) {
-  const int fd = memfd_create("lychgate-state", 0);
-  if (fd < 0) return -1;
-  const bool whole = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  if (whole && lseek(fd, 0, SEEK_SET) == 0) return fd;
-  close(fd);
-  return -1;
+// In place of what is there; readers begin at the start.
+bool write_state(int fd, const std::string& text) {
+  return ftruncate(fd, 0) == 0 &&
+         pwrite(fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
 }
 
 void keep_over_exec(const std::vector<int>& fds, bool keep) {
@@ -95,9 +91,10 @@ GateState Gate::state() const {
 // waited for: shards and steward are looked after meanwhile.
 Result<void> Gate::begin_trial() {
   Trial& trial = change_.trial;
-  trial.state_fd = state_file(state().text());
+  trial.state_fd = memfd_create("lychgate-state", 0);
   int ends[2];
-  if (trial.state_fd < 0 || pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+  if (trial.state_fd < 0 || !write_state(trial.state_fd, state().text()) ||
+      pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
     return fail(ExitCode::kOsError,
                 fmt::format("no memory or pipe for the new program: {}", errno_text(errno)));
   }
@@ -172,11 +169,7 @@ Result<void> Gate::judge_trial(bool in_time) const {
 // Comes back only when it failed, and then nothing has changed.
 Result<void> Gate::take_off(int state_fd) {
   const GateState now = state();  // what has died since the trial is told as it is
-  const std::string text = now.text();
-  const bool written =
-      ftruncate(state_fd, 0) == 0 &&
-      pwrite(state_fd, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
-  if (!written) {
+  if (!write_state(state_fd, now.text())) {
     return fail(ExitCode::kOsError, fmt::format("no memory for the state: {}", errno_text(errno)));
   }
   log(fmt::format("upgrade: {} takes over", change_.program));

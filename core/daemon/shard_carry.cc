@@ -1,8 +1,6 @@
 // The shard's part in a change of generations: to retire, to give its held clients away, and to
 // take over those of the shard before.
 
-#include <algorithm>
-
 #include "core/daemon/shard.h"
 
 namespace lychgate::daemon {
@@ -13,8 +11,7 @@ void Shard::retire(const CarryOrder& order, Tick now) {
     return;
   }
   retired_ = true;
-  const milliseconds longest = std::max(config_.greet.wait, config_.dns.timeout);
-  drain_until_ = now + to_ticks(config_.drain + longest);
+  drain_until_ = now + to_ticks(config_.drain + longest_silence(config_));
   acceptor_.stop();
   if (lookups_) lookups_->stop_watching();
   carry(order, CarryWalk::kUntilNobody, now);
