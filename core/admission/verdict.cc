@@ -8,14 +8,22 @@ namespace lychgate::admission {
 
 using smtp::ReplyId;
 
+bool ends_at_once(Decision decision) {
+  return decision == Decision::kDrop || decision == Decision::kHold;
+}
+
 Verdict apply_action(config::Action action, const FailedTest& test) {
   switch (action) {
     case config::Action::kIgnore:
       break;
     case config::Action::kEnforce:
       return {Decision::kRefuse, test.reason, test.refuse};
+    case config::Action::kDefer:
+      return {Decision::kDefer, test.reason, ReplyId::kDefer};
     case config::Action::kDrop:
       return {Decision::kDrop, test.reason, test.drop};
+    case config::Action::kHold:
+      return {Decision::kHold, test.reason, test.refuse};
   }
   return {};
 }
@@ -35,7 +43,7 @@ Verdict judge(const Facts& facts, const config::Config& config) {
   Verdict out;
   for (const AdmissionTest& test : kAdmissionTests) {
     const Verdict verdict = test.judge(facts, config);
-    if (verdict.decision == Decision::kDrop) return verdict;
+    if (ends_at_once(verdict.decision)) return verdict;
     if (verdict.decision != Decision::kPass) out = verdict;
   }
   if (out.decision != Decision::kPass) return out;

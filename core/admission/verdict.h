@@ -14,15 +14,19 @@ namespace lychgate::admission {
 
 // All that a verdict may depend on, besides the configuration.
 struct Facts {
-  uint16_t evidence = 0;  // bits of lychgate::Evidence
+  uint16_t evidence = 0;   // bits of lychgate::Evidence
+  uint8_t misconduct = 0;  // bits of lychgate::Misconduct
 
   bool has(Evidence bit) const { return (evidence & bit) != 0; }
+  bool has(Misconduct bit) const { return (misconduct & bit) != 0; }
 };
 
 enum class Decision : uint8_t {
-  kPass,    // goes on to routing
-  kRefuse,  // hears the 550 in the greeting
+  kPass,    // goes on to routing, by the tests of the dialogue that are due
+  kRefuse,  // hears the 550 at RCPT
+  kDefer,   // hears the 450 at RCPT
   kDrop,    // hears the 521 and is closed at once
+  kHold,    // hears the 550 for as long as it stays
   kBusy,    // hears the 421: over a limit
   kGone,    // closed its side; there is nobody to answer
 };
@@ -37,6 +41,9 @@ enum class Reason : uint8_t {
   kDenylisted,
   kSpokeEarly,
   kListsFailed,
+  kPipelined,
+  kSpokeNonSmtp,
+  kBareNewline,
   kKnown,       // passed every test on earlier visits, and they have not expired
   kListsAllow,  // and no test before it failed: the rest of the wait is spared
   kClean,       // nothing spoke against the client
@@ -58,10 +65,13 @@ struct FailedTest {
 };
 Verdict apply_action(config::Action action, const FailedTest& test);
 
+// What a test says that lets nothing follow.
+bool ends_at_once(Decision decision);
+
 // Limits come first, before the access list, as in postscreen: who is over a limit hears 421 even
 // when allowlisted. Then hang-up, allowlist, and the tests in registry order: the first `drop`
-// ends it, else the last `enforce` names the reply. What the DNS lists allow excuses no failed
-// test.
+// or `hold` ends it, else the last `enforce` or `defer` names the reply. What the DNS lists allow
+// excuses no failed test.
 Verdict judge(const Facts& facts, const config::Config& config);
 
 }  // namespace lychgate::admission

@@ -21,7 +21,7 @@ namespace {
 // have laid it out in another way.
 struct Layout {
   uint64_t names = 0;  // a digest of the counters' names
-  uint64_t lists_bytes = sizeof(SharedLists);
+  uint64_t board_bytes = sizeof(SharedBoards);
   uint64_t block_bytes = sizeof(ShardCounters);
   uint64_t blocks = 0;
   bool operator==(const Layout&) const = default;
@@ -42,8 +42,8 @@ Layout layout_of(uint32_t blocks) {
 constexpr size_t padded(size_t bytes) {
   return (bytes + alignof(ShardCounters) - 1) / alignof(ShardCounters) * alignof(ShardCounters);
 }
-constexpr size_t kListsAt = padded(sizeof(Layout));
-constexpr size_t kBlocksAt = padded(kListsAt + sizeof(SharedLists));
+constexpr size_t kBoardsAt = padded(sizeof(Layout));
+constexpr size_t kBlocksAt = padded(kBoardsAt + sizeof(SharedBoards));
 constexpr size_t mapping_bytes(uint32_t blocks) {
   return kBlocksAt + blocks * sizeof(ShardCounters);
 }
@@ -66,6 +66,8 @@ const std::array<CounterInfo, kCounterCount> kCounterInfo = {{
 
 const char* const kHandoffOutcomeNames[kHandoffOutcomeCount] = {
     "taken", "refused", "full", "timed_out", "fell_back", "gave_up"};
+
+const char* const kBackendHealthNames[kBackendHealthCount] = {"unknown", "up", "down"};
 
 const char* const kBackendUseNames[kBackendUseCount] = {"up", "drain", "down"};
 
@@ -94,7 +96,7 @@ Result<SharedCounters> SharedCounters::create(uint32_t blocks) {
   }
   new (*memory) Layout(layout_of(blocks));
   SharedCounters counters(fd, *memory, blocks);
-  new (counters.lists_) SharedLists();
+  new (counters.boards_) SharedBoards();
   for (uint32_t i = 0; i < blocks; ++i) new (&counters.blocks_[i]) ShardCounters();
   return counters;
 }
@@ -115,19 +117,19 @@ Result<SharedCounters> SharedCounters::adopt(int fd, uint32_t blocks) {
 
 SharedCounters::SharedCounters(int fd, void* memory, uint32_t count)
     : fd_(fd),
-      lists_(reinterpret_cast<SharedLists*>(static_cast<char*>(memory) + kListsAt)),
+      boards_(reinterpret_cast<SharedBoards*>(static_cast<char*>(memory) + kBoardsAt)),
       blocks_(reinterpret_cast<ShardCounters*>(static_cast<char*>(memory) + kBlocksAt)),
       count_(count) {}
 
 SharedCounters::SharedCounters(SharedCounters&& other) noexcept
     : fd_(other.fd_),
-      lists_(std::exchange(other.lists_, nullptr)),
+      boards_(std::exchange(other.boards_, nullptr)),
       blocks_(other.blocks_),
       count_(other.count_) {}
 
 SharedCounters::~SharedCounters() {
-  if (lists_ == nullptr) return;
-  munmap(reinterpret_cast<char*>(lists_) - kListsAt, mapping_bytes(count_));
+  if (boards_ == nullptr) return;
+  munmap(reinterpret_cast<char*>(boards_) - kBoardsAt, mapping_bytes(count_));
   close(fd_);
 }
 

@@ -11,8 +11,8 @@
 #include <initializer_list>
 #include <span>
 
+#include "core/base/boards.h"
 #include "core/base/limits.h"
-#include "core/base/lists_shared.h"
 #include "core/base/result.h"
 #include "core/base/slots.h"
 #include "core/base/time_histogram.h"
@@ -88,7 +88,32 @@ namespace lychgate {
   X(kCarried, "carried", "held clients taken over from the generation before")                    \
   X(kCarryLost, "carry_lost", "of these, closed at once: no room, or no descriptor for them")     \
   X(kCarryDelayed, "carry_delayed",                                                               \
-    "lots of held clients that found the way to the next generation full")
+    "lots of held clients that found the way to the next generation full")                        \
+  X(kDialogues, "dialogues", "clients that talked to the gate")                                   \
+  X(kDialogueFull, "dialogue_full", "clients that could not: too many did")                       \
+  X(kPipelining, "pipelining", "clients that sent a command before the reply to the last one")    \
+  X(kNonSmtpCommand, "non_smtp_command", "clients that spoke another protocol")                   \
+  X(kBareNewlines, "bare_newline", "clients that ended a line with LF alone")                     \
+  X(kRecipientsRefused, "recipients_refused", "recipients refused with 550 or 450")               \
+  X(kDeferred, "deferred", "clients refused with 450, to come back later")                        \
+  X(kGreylistPass, "greylist_pass", "clients let on because their network came back")             \
+  X(kHandedOver, "handed_over", "clients handed over in the middle of their session")             \
+  X(kReplayFailed, "replay_failed", "backends that did not go on where the gate had stopped")     \
+  X(kSpokeBehind, "spoke_behind", "hand-overs called off: bytes had come behind the command")     \
+  X(kTimeLimit, "command_time_limit", "dialogues ended: a command took too long")                 \
+  X(kCountLimit, "command_count_limit", "dialogues ended: too many commands or errors")           \
+  X(kLengthLimit, "command_length_limit", "dialogues ended: a line was too long")                 \
+  X(kDialogueUnread, "dialogue_unread", "dialogues ended: the client does not read")              \
+  X(kTarpitted, "tarpitted", "clients put into the tarpit")                                       \
+  X(kTarpitClosed, "tarpit_closed", "clients dropped because the tarpit was closed")              \
+  X(kTarpitPressed, "tarpit_pressed", "clients let go because others needed their place")         \
+  X(kTarpitBytes, "tarpit_bytes", "bytes sent to clients in the tarpit")                          \
+  X(kTarpitSeconds, "tarpit_seconds", "seconds that clients have spent there")                    \
+  X(kProxied, "proxied", "connections whose PROXY header told the client")                        \
+  X(kProxyRefused, "proxy_refused", "connections reset: no good header, or from a stranger")      \
+  X(kChecks, "backend_checks", "health checks of backends")                                       \
+  X(kChecksFailed, "backend_checks_failed", "of these, failed")                                   \
+  X(kOverloads, "overloads", "times a level of overload began")
 
 enum class Counter : uint8_t {
 #define LYCHGATE_X(id, name, sentence) id,
@@ -192,15 +217,17 @@ class SharedCounters {
 
   std::span<ShardCounters> shards() { return {blocks_, count_}; }
   std::span<const ShardCounters> shards() const { return {blocks_, count_}; }
-  SharedLists& lists() { return *lists_; }
-  const SharedLists& lists() const { return *lists_; }
+  SharedBoards& boards() { return *boards_; }
+  const SharedBoards& boards() const { return *boards_; }
+  SharedLists& lists() { return boards_->lists; }
+  const SharedLists& lists() const { return boards_->lists; }
   // Of the memory, to be adopted; closed by exec unless that is changed.
   int fd() const { return fd_; }
 
  private:
   SharedCounters(int fd, void* memory, uint32_t count);
   int fd_;
-  SharedLists* lists_;
+  SharedBoards* boards_;
   ShardCounters* blocks_;
   uint32_t count_;
 };

@@ -92,6 +92,26 @@ inline constexpr uint32_t kBackendRetryMs = 250;
 // After the backend has closed, the client of a relay has this long to close its side.
 inline constexpr uint32_t kRelayLingerMs = 5000;
 
+// Clients that talk to the gate at once, of one shard; each has a block of less than 1 KiB. Beyond
+// it strangers that passed the tests before are handed over without those of the dialogue, and who
+// failed one is refused in the greeting.
+inline constexpr uint32_t kDialoguesMax = 16384;
+// A command line, its end included (Postfix's line_length_limit).
+inline constexpr size_t kDialogueLineMax = 2048;
+// Lines that come in pieces and have outgrown their client's block; beyond it they are too long.
+inline constexpr uint32_t kLongLinesMax = 256;
+// The PROXY header: v1 is at most 107 bytes with its end, v2 as much as it says; what is longer
+// than this is refused (postscreen and smtpd: 536).
+inline constexpr size_t kProxyHeaderReadMax = 536;
+// Between two looks for the rest of such a header.
+inline constexpr uint32_t kProxyLookMs = 20;
+// Receive buffer of a client in the tarpit, bytes: the least the kernel gives is 2,304.
+inline constexpr int kTarpitReceiveBuffer = 2304;
+// What a backend announces in answer to EHLO, as far as the gate announces it again.
+inline constexpr size_t kCapabilityBytesMax = 512;
+// How often the level of overload is considered.
+inline constexpr uint32_t kOverloadPeriodMs = 100;
+
 // How long a refused client may take to read its reply before the descriptor is closed.
 inline constexpr uint32_t kLingerMs = 1000;
 

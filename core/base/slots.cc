@@ -17,9 +17,9 @@
 
 namespace lychgate {
 
-const char* const kPhaseNames[kPhaseCount] = {"free",   "silent_wait", "looking",  "moving",
-                                              "queued", "handoff",     "relay",    "replying",
-                                              "linger", "backend",     "retiring", "closing"};
+const char* const kPhaseNames[kPhaseCount] = {
+    "free",  "proxy",  "silent_wait", "looking", "moving",  "dialogue", "queued", "handoff",
+    "relay", "tarpit", "replying",    "linger",  "backend", "retiring", "closing"};
 
 Result<SlotTable> SlotTable::create(uint32_t count, const SipKey& key) {
   LYCH_CHECK(count >= kSlotsMin && count <= kSlotsMax);

@@ -10,6 +10,7 @@
 
 #include "core/base/address.h"
 #include "core/base/check.h"
+#include "core/base/limits.h"
 #include "core/base/result.h"
 #include "core/base/siphash.h"
 #include "core/base/time.h"
@@ -28,19 +29,22 @@ struct ConnId {
 // Where a connection stands. The order is the order of `status`.
 enum class Phase : uint8_t {
   kFree,        // no descriptor in this slot
+  kProxy,       // client, nothing armed, its PROXY header has not come yet
   kSilentWait,  // client, nothing armed, until its wait is over
   kLooking,     // client, one recv DONTWAIT in flight
-  kMoving,      // client, approved, on its way to the main table (core/daemon/mover.h)
+  kMoving,      // client, on its way to the main table (core/daemon/mover.h)
+  kDialogue,    // client, talks to the gate
   kQueued,      // client, approved, waits for a backend to become free
   kHandoff,     // client, being passed or connected
   kRelay,       // client, its bytes are relayed
+  kTarpit,      // client, hears a reply of one byte now and then
   kReplying,    // client, its last reply is being sent
   kLinger,      // client, reply sent and write side shut, waits so that the reply arrives
   kBackend,     // not a client: our socket to a backend or to a pass service
   kRetiring,    // anything, requests being cancelled before the close
   kClosing,     // anything, close submitted
 };
-inline constexpr size_t kPhaseCount = 12;
+inline constexpr size_t kPhaseCount = 15;
 // Short words for status and metrics, indexed by Phase.
 extern const char* const kPhaseNames[kPhaseCount];
 
@@ -66,12 +70,19 @@ enum Evidence : uint16_t {
   kOurSocket = 1 << 15,  // not a client: a socket of ours to a backend
 };
 
+// Facts of the dialogue, in Slot::misconduct.
+enum Misconduct : uint8_t {
+  kPipelined = 1 << 0,     // sent a command before the reply to the one before
+  kSpokeNonSmtp = 1 << 1,  // CONNECT, GET, POST or a word that begins with no letter
+  kBareNewline = 1 << 2,   // ended a line with LF alone
+};
+
 // Slot::past beside the bits of ScreenTest (core/base/client_record.h), which say what need not be
 // taken this time: it has passed every test before, be it that a pass has expired.
 inline constexpr uint8_t kPassedBefore = 1 << 7;
 
 // The list a connection's timer is in (ring/timers.h). Constant waits are FIFOs, the rest a wheel.
-enum class TimerHome : uint8_t { kNone, kEarlyLook, kGreetWait, kLinger, kWheel, kDue };
+enum class TimerHome : uint8_t { kNone, kEarlyLook, kGreetWait, kLinger, kTarpit, kWheel, kDue };
 
 // Links of the one timer a connection may have; the lists are in ring/timers.h.
 struct TimerLink {
@@ -94,8 +105,8 @@ struct Slot {
   TimerLink timer;
   uint32_t generation = 0;
   Tick started = 0;  // tick of the accept
-  // What the phase has lent it: a look's buffer, a written reply, a hand-off's record, a DNS
-  // stream.
+  // What the phase has lent it: a look's buffer, a written reply, a dialogue, a hand-off's record,
+  // a DNS stream; in the tarpit, how much it has been told.
   uint32_t transfer = kNoSlot;
   uint16_t port = 0;
   uint16_t evidence = 0;    // bits of Evidence
@@ -103,11 +114,12 @@ struct Slot {
   uint16_t cell_count = 0;  // the address index's counter of cell i
   Phase phase : 4 = Phase::kFree;
   TimerHome timer_home : 4 = TimerHome::kNone;
-  uint8_t listener = 0;
-  uint8_t in_flight = 0;  // requests the kernel still holds for this descriptor
-  uint8_t past = 0;       // of a client that was here before: bits as above
+  uint8_t listener : 5 = 0;
+  uint8_t misconduct : 3 = 0;  // bits of Misconduct
+  uint8_t in_flight = 0;       // requests the kernel still holds for this descriptor
+  uint8_t past = 0;            // of a client that was here before: bits as above
 };
-static_assert(kPhaseCount <= 16);
+static_assert(kPhaseCount <= 16 && kListenersMax <= 32);
 static_assert(sizeof(Slot) == 64, "a held client costs one cache line");
 
 // Slots plus exact per-address counts. Not thread safe: one shard owns it.

@@ -20,8 +20,10 @@ namespace lychgate::config {
 // What a failed test does to the client.
 enum class Action : uint8_t {
   kIgnore,   // counted and logged, the client goes on
-  kEnforce,  // refused in the greeting with 550
+  kEnforce,  // heard in a dialogue and refused with 550 at RCPT
+  kDefer,    // the same with 450; let on when its network comes back later
   kDrop,     // 521 and closed at once
+  kHold,     // the tarpit: a reply of one byte now and then
 };
 
 // Who keeps a silent client waiting.
@@ -55,6 +57,9 @@ struct Listen {
   std::string name;  // for routes; default: the address as written
   Endpoint address;  // port 0: the kernel picks one
   uint32_t backlog = 4096;
+  bool proxy_protocol = false;        // each connection begins with a PROXY header, v1 or v2
+  std::vector<Network> trusted = {};  // who may send one; everybody else is reset
+  milliseconds proxy_timeout{5000};   // for the whole header
 
   bool operator==(const Listen&) const = default;
 };
@@ -84,6 +89,81 @@ struct Greet {
   milliseconds life{86400000};  // of a passed wait; 0: it is not remembered
 
   bool operator==(const Greet&) const = default;
+};
+
+// A test of the dialogue.
+struct DialogueTest {
+  bool enable = true;
+  Action action = Action::kEnforce;
+  milliseconds life{30 * int64_t{86400000}};  // of a pass; 0: it is not remembered
+
+  bool operator==(const DialogueTest&) const = default;
+};
+
+// The part of a session that the gate speaks itself: from its 220 to the first command that needs
+// a mail server, and all of it with a client that has failed a test.
+struct Dialogue {
+  DialogueTest pipelining;
+  DialogueTest non_smtp_command;
+  DialogueTest bare_newline;
+  milliseconds command_time_limit{300000};  // for one whole command
+  uint32_t command_count_limit = 20;
+  uint32_t error_limit = 20;  // commands answered with 5xx, refused recipients not counted
+  bool helo_required = false;
+  bool disable_vrfy = false;
+  std::vector<std::string> hide;    // EHLO keywords that are not announced
+  std::vector<std::string> exempt;  // local parts whose mail a failed client may still send
+  std::string reject_footer;        // behind each 4xx and 5xx of the dialogue; empty: none
+
+  bool operator==(const Dialogue&) const = default;
+};
+
+struct Greylist {
+  milliseconds delay{60000};                   // who comes back sooner is deferred again
+  milliseconds window{2 * int64_t{86400000}};  // who comes back later is deferred anew
+  milliseconds life{30 * int64_t{86400000}};   // how long a network is let on
+
+  bool operator==(const Greylist&) const = default;
+};
+
+struct Tarpit {
+  milliseconds interval{30000};  // between two bytes
+  uint32_t clients = 0;          // of one shard; 0: half of limits.per_shard
+  milliseconds time{0};          // after which a client is let go; 0: when others need its place
+
+  bool operator==(const Tarpit&) const = default;
+};
+
+// How close the host is to what it can bear, in the order of severity.
+enum class OverloadLevel : uint8_t { kNormal, kBusy, kStress, kEmergency };
+inline constexpr size_t kOverloadLevelCount = 4;
+
+// What is different at a level. Each makes its setting shorter or smaller, never larger.
+struct LevelSettings {
+  std::optional<milliseconds> greet_wait = {};
+  std::optional<milliseconds> command_time_limit = {};
+  std::optional<milliseconds> dns_timeout = {};
+  std::optional<int32_t> per_address = {};
+  std::optional<int32_t> tarpit_clients = {};  // 0: the tarpit is closed, `hold` is `drop`
+
+  bool operator==(const LevelSettings&) const = default;
+};
+
+struct Overload {
+  // Percent of what the host can bear at which each level begins; it ends `relief` points below.
+  uint32_t busy_at = 70;
+  uint32_t stress_at = 90;
+  uint32_t emergency_at = 97;
+  uint32_t relief = 20;
+  milliseconds calm{1000000};  // without a reason for it, before a level is left
+  LevelSettings busy = {};
+  LevelSettings stress = {.greet_wait = milliseconds{2000},
+                          .command_time_limit = milliseconds{10000}};
+  LevelSettings emergency = {.greet_wait = milliseconds{2000},
+                             .command_time_limit = milliseconds{10000},
+                             .tarpit_clients = 0};
+
+  bool operator==(const Overload&) const = default;
 };
 
 // A key of a paid list. The value itself is read at start and is never part of the configuration.
@@ -142,6 +222,7 @@ struct Pool {
   milliseconds greeting_timeout{30000};  // splice: first byte of the backend's 220
   milliseconds take_timeout{100000};     // pass: smtpd's end of file, its own limit is 100 s
   milliseconds wait{5000};               // how long a client waits when nothing is free
+  milliseconds check_interval{60000};    // between two health checks of a backend; 0: none
   std::string fallback;                  // pool name; empty: none
   std::optional<uint32_t> fallback_index;
 
@@ -155,9 +236,10 @@ struct Condition {
   std::optional<uint32_t> listener;  // index into Config::listens
   std::optional<int32_t> max_score;  // the DNS lists' score is this or less
   // What is remembered of the client when it comes.
-  std::optional<bool> known = {};             // it is let on without a test
-  std::optional<int32_t> min_passes = {};     // visits on which it was let on
-  std::optional<milliseconds> seen_for = {};  // since it was first seen
+  std::optional<bool> known = {};              // it is let on without a test
+  std::optional<int32_t> min_passes = {};      // visits on which it was let on
+  std::optional<milliseconds> seen_for = {};   // since it was first seen
+  std::optional<OverloadLevel> overload = {};  // the host is at this level or a worse one
 
   bool operator==(const Condition&) const = default;
 };
@@ -216,6 +298,10 @@ struct Config {
   Limits limits;
   Access access;
   Greet greet;
+  Dialogue dialogue;
+  Greylist greylist;
+  Tarpit tarpit;
+  Overload overload;
   Dns dns;
   Dnsl dnsl;
   std::vector<SecretSource> secrets;

@@ -113,6 +113,8 @@ struct FieldReader {
   }
 
   void operator()(Action& field) { scalar(field, parse_action); }
+  void operator()(std::optional<OverloadLevel>& field) { scalar(field.emplace(), parse_level); }
+  void operator()(std::vector<std::string>& field) { list(field, parse_word); }
   void operator()(Hold& field) { scalar(field, parse_hold); }
   void operator()(Sync& field) { scalar(field, parse_sync); }
   void operator()(ProxyHeader& field) { scalar(field, parse_proxy_header); }
@@ -146,7 +148,7 @@ struct FieldReader {
   }
 
   Objection object_to(std::string_view text) const {
-    if (key.type == Type::kBanner) return object_to_banner(text);
+    if (key.type == Type::kBanner || key.type == Type::kReplyText) return object_to_banner(text);
     if (key.type == Type::kPath) return object_to_path(text);
     if (key.type == Type::kSecretName) return object_to_secret_name(text);
     if (key.type == Type::kCredential) return object_to_credential(text);
@@ -202,6 +204,12 @@ struct FieldPrinter {
     return field ? fmt::format("{}", *field) : "";
   }
   std::string operator()(Action field) const { return toml_quoted(action_text(field)); }
+  std::string operator()(std::optional<OverloadLevel> field) const {
+    return field ? toml_quoted(level_text(*field)) : "";
+  }
+  std::string operator()(const std::vector<std::string>& field) const {
+    return list(field, [](const std::string& word) { return word; });
+  }
   std::string operator()(Hold field) const { return toml_quoted(hold_text(field)); }
   std::string operator()(Sync field) const { return toml_quoted(sync_text(field)); }
   std::string operator()(ProxyHeader field) const { return toml_quoted(proxy_header_text(field)); }

@@ -36,6 +36,9 @@ constexpr Range kSecretNameBytes{1, 63};
 // A credential is a file name.
 constexpr Range kCredentialBytes{0, 255};
 constexpr Range kServerEntries{0, kDnsServersMax};
+constexpr Range kWordEntries{0, 32};
+// With the longest reply before it, it stays below the 512 octets of RFC 5321 section 4.5.3.1.5.
+constexpr Range kFooterBytes{0, 200};
 constexpr Range kSiteEntries{0, kSitesMax};
 // The score of a client is kept in 16 bits.
 constexpr int64_t kScoreMax = 32767;
@@ -73,6 +76,15 @@ const Key kKeys[] = {
     {"listen[].backlog", Type::kInteger, "clients", within(1, 1 << 20), "4096",
      "Connections the kernel keeps until the gate accepts them; net.core.somaxconn caps it.",
      LYCHGATE_FIELD(listens[i].backlog)},
+    {"listen[].proxy_protocol", Type::kBoolean, "", kNoRange, "false",
+     "Whether each connection begins with a PROXY header (v1 or v2), which says who the client is; "
+     "needs `trusted`.",
+     LYCHGATE_FIELD(listens[i].proxy_protocol)},
+    {"listen[].trusted", Type::kNetworks, "", kNetworkEntries, "(none)",
+     "Who may send such a header: the balancers. A connection from anybody else is reset.",
+     LYCHGATE_FIELD(listens[i].trusted)},
+    {"listen[].proxy_timeout", Type::kDuration, "", within(100, kMinute), "\"5s\"",
+     "How long the whole header may take.", LYCHGATE_FIELD(listens[i].proxy_timeout)},
 
     {"limits.per_address", Type::kInteger, "clients", within(0, 65000), "50",
      "Parallel clients of one address, the next hears 421; 0: 65000.",
@@ -114,6 +126,129 @@ const Key kKeys[] = {
     {"greet.life", Type::kDuration, "", within(0, kYear), "\"1d\"",
      "How long it is remembered that a client served the wait in silence; 0s: not at all.",
      LYCHGATE_FIELD(greet.life)},
+
+    {"dialogue.pipelining.enable", Type::kBoolean, "", kNoRange, "true",
+     "Whether a client must wait for the reply to a command before it sends the next one.",
+     LYCHGATE_FIELD(dialogue.pipelining.enable)},
+    {"dialogue.pipelining.action", Type::kAction, "", kNoRange, "\"enforce\"",
+     "What happens to a client that fails.", LYCHGATE_FIELD(dialogue.pipelining.action)},
+    {"dialogue.pipelining.life", Type::kDuration, "", within(0, kYear), "\"30d\"",
+     "How long it is remembered that a client has passed; 0s: not at all.",
+     LYCHGATE_FIELD(dialogue.pipelining.life)},
+    {"dialogue.non_smtp_command.enable", Type::kBoolean, "", kNoRange, "true",
+     "Whether CONNECT, GET, POST and words that begin with no letter fail a client.",
+     LYCHGATE_FIELD(dialogue.non_smtp_command.enable)},
+    {"dialogue.non_smtp_command.action", Type::kAction, "", kNoRange, "\"enforce\"",
+     "What happens to a client that fails.", LYCHGATE_FIELD(dialogue.non_smtp_command.action)},
+    {"dialogue.non_smtp_command.life", Type::kDuration, "", within(0, kYear), "\"30d\"",
+     "How long it is remembered that a client has passed; 0s: not at all.",
+     LYCHGATE_FIELD(dialogue.non_smtp_command.life)},
+    {"dialogue.bare_newline.enable", Type::kBoolean, "", kNoRange, "true",
+     "Whether each line must end in CR LF, not in LF alone.",
+     LYCHGATE_FIELD(dialogue.bare_newline.enable)},
+    {"dialogue.bare_newline.action", Type::kAction, "", kNoRange, "\"enforce\"",
+     "What happens to a client that fails.", LYCHGATE_FIELD(dialogue.bare_newline.action)},
+    {"dialogue.bare_newline.life", Type::kDuration, "", within(0, kYear), "\"30d\"",
+     "How long it is remembered that a client has passed; 0s: not at all.",
+     LYCHGATE_FIELD(dialogue.bare_newline.life)},
+    {"dialogue.command_time_limit", Type::kDuration, "", within(kSecond, kHour), "\"5m\"",
+     "How long a client may take for one whole command.",
+     LYCHGATE_FIELD(dialogue.command_time_limit)},
+    {"dialogue.command_count_limit", Type::kInteger, "commands", within(1, 1000), "20",
+     "Commands of one session that the gate answers itself.",
+     LYCHGATE_FIELD(dialogue.command_count_limit)},
+    {"dialogue.error_limit", Type::kInteger, "commands", within(1, 1000), "20",
+     "Of these, commands answered with an error; refused recipients do not count.",
+     LYCHGATE_FIELD(dialogue.error_limit)},
+    {"dialogue.helo_required", Type::kBoolean, "", kNoRange, "false",
+     "Whether MAIL and ETRN need a HELO or EHLO before them.",
+     LYCHGATE_FIELD(dialogue.helo_required)},
+    {"dialogue.disable_vrfy", Type::kBoolean, "", kNoRange, "false",
+     "Whether VRFY is answered with 502.", LYCHGATE_FIELD(dialogue.disable_vrfy)},
+    {"dialogue.hide", Type::kWords, "", kWordEntries, "(none)",
+     "EHLO keywords that are not announced though the backends know them. `PIPELINING`, `XCLIENT` "
+     "and `XFORWARD` never are.",
+     LYCHGATE_FIELD(dialogue.hide)},
+    {"dialogue.exempt", Type::kWords, "", kWordEntries, "(none)",
+     "Local parts such as `postmaster` and `abuse`: a client that failed an enforced test is "
+     "handed "
+     "over all the same when its first recipient is one of these. What it does then is up to the "
+     "backend.",
+     LYCHGATE_FIELD(dialogue.exempt)},
+    {"dialogue.reject_footer", Type::kReplyText, "", kFooterBytes, "\"\"",
+     "Text behind each 4xx and 5xx reply of the dialogue, such as a telephone number; empty: none.",
+     LYCHGATE_FIELD(dialogue.reject_footer)},
+
+    {"greylist.delay", Type::kDuration, "", within(0, kDay), "\"1m\"",
+     "A network (/24, /64) that comes back sooner is deferred again.",
+     LYCHGATE_FIELD(greylist.delay)},
+    {"greylist.window", Type::kDuration, "", within(kMinute, kYear), "\"2d\"",
+     "A network that comes back later is deferred anew.", LYCHGATE_FIELD(greylist.window)},
+    {"greylist.life", Type::kDuration, "", within(kMinute, kYear), "\"30d\"",
+     "How long a network that has come back is let on.", LYCHGATE_FIELD(greylist.life)},
+
+    {"tarpit.interval", Type::kDuration, "", within(100, 10 * kMinute), "\"30s\"",
+     "Between two bytes of a reply.", LYCHGATE_FIELD(tarpit.interval)},
+    {"tarpit.clients", Type::kInteger, "clients", within(0, kClientsPerShardMax), "0",
+     "Clients in the tarpit of one shard: one more, and the oldest is let go; 0: half of "
+     "`limits.per_shard`.",
+     LYCHGATE_FIELD(tarpit.clients)},
+    {"tarpit.time", Type::kDuration, "", within(0, 24 * kHour), "\"0s\"",
+     "After this a client is let go; 0s: when others need its place.", LYCHGATE_FIELD(tarpit.time)},
+
+    {"overload.busy_at", Type::kInteger, "percent", within(1, 100), "70",
+     "How full the fullest of clients, backends, waits for them and memory must be for this level.",
+     LYCHGATE_FIELD(overload.busy_at)},
+    {"overload.stress_at", Type::kInteger, "percent", within(1, 100), "90",
+     "How full the fullest of clients, backends, waits for them and memory must be for this level.",
+     LYCHGATE_FIELD(overload.stress_at)},
+    {"overload.emergency_at", Type::kInteger, "percent", within(1, 100), "97",
+     "How full the fullest of clients, backends, waits for them and memory must be for this level.",
+     LYCHGATE_FIELD(overload.emergency_at)},
+    {"overload.relief", Type::kInteger, "points", within(0, 100), "20",
+     "So far below its beginning a level ends.", LYCHGATE_FIELD(overload.relief)},
+    {"overload.calm", Type::kDuration, "", within(0, kDay), "\"1000s\"",
+     "How long it must have been calm before a level is left.", LYCHGATE_FIELD(overload.calm)},
+    {"overload.busy.greet_wait", Type::kDuration, "", within(0, kMinute), "(as at other times)",
+     "`greet.wait` at this level, if that is shorter.", LYCHGATE_FIELD(overload.busy.greet_wait)},
+    {"overload.busy.command_time_limit", Type::kDuration, "", within(kSecond, kHour),
+     "(as at other times)", "`dialogue.command_time_limit` likewise.",
+     LYCHGATE_FIELD(overload.busy.command_time_limit)},
+    {"overload.busy.dns_timeout", Type::kDuration, "", within(100, 30 * kSecond),
+     "(as at other times)", "`dns.timeout` likewise.", LYCHGATE_FIELD(overload.busy.dns_timeout)},
+    {"overload.busy.per_address", Type::kInteger, "clients", within(1, 65000),
+     "(as at other times)", "`limits.per_address`, if that is smaller.",
+     LYCHGATE_FIELD(overload.busy.per_address)},
+    {"overload.busy.tarpit_clients", Type::kInteger, "clients", within(0, kClientsPerShardMax),
+     "(as at other times)", "`tarpit.clients` likewise; 0: nobody is held, `hold` is `drop`.",
+     LYCHGATE_FIELD(overload.busy.tarpit_clients)},
+    {"overload.stress.greet_wait", Type::kDuration, "", within(0, kMinute), "\"2s\"",
+     "`greet.wait` at this level, if that is shorter.", LYCHGATE_FIELD(overload.stress.greet_wait)},
+    {"overload.stress.command_time_limit", Type::kDuration, "", within(kSecond, kHour), "\"10s\"",
+     "`dialogue.command_time_limit` likewise.", LYCHGATE_FIELD(overload.stress.command_time_limit)},
+    {"overload.stress.dns_timeout", Type::kDuration, "", within(100, 30 * kSecond),
+     "(as at other times)", "`dns.timeout` likewise.", LYCHGATE_FIELD(overload.stress.dns_timeout)},
+    {"overload.stress.per_address", Type::kInteger, "clients", within(1, 65000),
+     "(as at other times)", "`limits.per_address`, if that is smaller.",
+     LYCHGATE_FIELD(overload.stress.per_address)},
+    {"overload.stress.tarpit_clients", Type::kInteger, "clients", within(0, kClientsPerShardMax),
+     "(as at other times)", "`tarpit.clients` likewise; 0: nobody is held, `hold` is `drop`.",
+     LYCHGATE_FIELD(overload.stress.tarpit_clients)},
+    {"overload.emergency.greet_wait", Type::kDuration, "", within(0, kMinute), "\"2s\"",
+     "`greet.wait` at this level, if that is shorter.",
+     LYCHGATE_FIELD(overload.emergency.greet_wait)},
+    {"overload.emergency.command_time_limit", Type::kDuration, "", within(kSecond, kHour),
+     "\"10s\"", "`dialogue.command_time_limit` likewise.",
+     LYCHGATE_FIELD(overload.emergency.command_time_limit)},
+    {"overload.emergency.dns_timeout", Type::kDuration, "", within(100, 30 * kSecond),
+     "(as at other times)", "`dns.timeout` likewise.",
+     LYCHGATE_FIELD(overload.emergency.dns_timeout)},
+    {"overload.emergency.per_address", Type::kInteger, "clients", within(1, 65000),
+     "(as at other times)", "`limits.per_address`, if that is smaller.",
+     LYCHGATE_FIELD(overload.emergency.per_address)},
+    {"overload.emergency.tarpit_clients", Type::kInteger, "clients", within(0, kClientsPerShardMax),
+     "0", "`tarpit.clients` likewise; 0: nobody is held, `hold` is `drop`.",
+     LYCHGATE_FIELD(overload.emergency.tarpit_clients)},
 
     {"dns.servers", Type::kServers, "", kServerEntries, "(those of `/etc/resolv.conf`)",
      "Resolvers to ask; a port other than 53 is written behind.", LYCHGATE_FIELD(dns.servers)},
@@ -194,6 +329,10 @@ const Key kKeys[] = {
     {"pool[].wait", Type::kDuration, "", within(0, 10 * kMinute), "\"5s\"",
      "How long a client waits for a free backend, once every one was tried, before it hears 421.",
      LYCHGATE_FIELD(pools[i].wait)},
+    {"pool[].check_interval", Type::kDuration, "", within(0, kHour), "\"1m\"",
+     "How often each backend is asked (EHLO, QUIT) whether it is well and what it can; 0s: never, "
+     "and then EHLO announces nothing.",
+     LYCHGATE_FIELD(pools[i].check_interval)},
     {"pool[].fallback", Type::kName, "", kOptionalNameBytes, "\"\"",
      "The pool that takes clients this one cannot; empty: none.",
      LYCHGATE_FIELD(pools[i].fallback)},
@@ -219,6 +358,9 @@ const Key kKeys[] = {
     {"route[].when.seen_for", Type::kDuration, "", within(kSecond, 10 * kYear), "(none)",
      "The client was first seen this long ago; needs `store.file`.",
      LYCHGATE_FIELD(routes[i].when.seen_for)},
+    {"route[].when.overload", Type::kLevel, "", kNoRange, "(none)",
+     "The host is at this level of overload or a worse one.",
+     LYCHGATE_FIELD(routes[i].when.overload)},
 
     {"store.file", Type::kPath, "", kPathBytes, "\"\"",
      "Where clients are remembered; two more files are beside it. Empty: `clients.mdb` in the "
@@ -279,6 +421,10 @@ const Section kSections[] = {
     {"limits", "How many clients at once; one too many hears 421."},
     {"access", "Clients that are known to be good or bad by their address."},
     {"greet", "The silent wait before the greeting."},
+    {"dialogue", "What the gate says itself: see `docs/dialogue.md`."},
+    {"greylist", "The action `defer`."},
+    {"tarpit", "The action `hold`."},
+    {"overload", "What changes when the host is nearly full: see `docs/overload.md`."},
     {"dns", "How the DNS servers are asked."},
     {"dnsl", "DNS lists: see `docs/dnsl.md`."},
     {"secret[]",
@@ -298,10 +444,6 @@ const Section kSections[] = {
     {"metrics", "Numbers for Prometheus: see `docs/metrics.md`."},
 };
 
-const RefusedKey kRefusedKeys[] = {
-    {"route[].when.overload", "needs overload levels, which this version does not measure"},
-};
-
 struct TypeWords {
   Type type;
   std::string_view name;
@@ -311,7 +453,7 @@ constexpr TypeWords kTypeWords[] = {
     {Type::kInteger, "integer", "an integer such as 50"},
     {Type::kDuration, "duration", "a duration with its unit such as \"6s\""},
     {Type::kBoolean, "boolean", "true or false"},
-    {Type::kAction, "action", "\"ignore\", \"enforce\" or \"drop\""},
+    {Type::kAction, "action", "\"ignore\", \"enforce\", \"defer\", \"drop\" or \"hold\""},
     {Type::kHold, "waiting room", "\"gate\" or \"kernel\""},
     {Type::kSync, "sync policy", "\"commit\", \"interval\" or \"none\""},
     {Type::kProxyHeader, "PROXY header", "\"v2\", \"v1\" or \"none\""},
@@ -329,8 +471,11 @@ constexpr TypeWords kTypeWords[] = {
     {Type::kSites, "list of sites", "a list of sites such as [\"bl.spamcop.net*3\"]"},
     {Type::kSecretName, "name of a secret", "letters, digits, \"_\" and \"-\" in quotes"},
     {Type::kCredential, "file name", "a file name in quotes"},
+    {Type::kWords, "list of words", "a list of words such as [\"postmaster\", \"abuse\"]"},
+    {Type::kReplyText, "text", "a line of text in quotes"},
+    {Type::kLevel, "level of overload", "\"busy\", \"stress\" or \"emergency\""},
 };
-static_assert(std::size(kTypeWords) == static_cast<size_t>(Type::kCredential) + 1);
+static_assert(std::size(kTypeWords) == static_cast<size_t>(Type::kLevel) + 1);
 
 std::string_view after_last_dot(std::string_view name) {
   return name.substr(name.rfind('.') + 1);
@@ -352,9 +497,6 @@ std::span<const Key> keys() {
 }
 std::span<const Section> sections() {
   return kSections;
-}
-std::span<const RefusedKey> refused_keys() {
-  return kRefusedKeys;
 }
 
 const Key* find_key(std::string_view name) {
@@ -407,7 +549,8 @@ std::string range_text(const Key& key) {
   }
   std::string_view unit = key.unit;
   const bool is_list = key.type == Type::kBackends || key.type == Type::kNetworks ||
-                       key.type == Type::kServers || key.type == Type::kSites;
+                       key.type == Type::kServers || key.type == Type::kSites ||
+                       key.type == Type::kWords;
   if (is_list) unit = "entries";
   if (key.type != Type::kInteger && unit.empty()) unit = "bytes";
   return fmt::format("{} to {} {}", key.range.min, key.range.max, unit);

@@ -40,6 +40,9 @@ enum class Type : uint8_t {
   kSites,
   kSecretName,
   kCredential,
+  kWords,
+  kReplyText,
+  kLevel,
 };
 
 // Inclusive. Integers as they are, durations in ms, strings in bytes, lists in entries.
@@ -60,7 +63,8 @@ using Field = std::variant<
     FieldOf<Action>, FieldOf<Hold>, FieldOf<Sync>, FieldOf<ProxyHeader>, FieldOf<Log>,
     FieldOf<Endpoint>, FieldOf<std::optional<Endpoint>>, FieldOf<std::string>,
     FieldOf<std::vector<Backend>>, FieldOf<std::vector<Network>>, FieldOf<std::vector<Endpoint>>,
-    FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>>;
+    FieldOf<std::vector<Site>>, FieldOf<std::optional<uint32_t>>, FieldOf<std::vector<std::string>>,
+    FieldOf<std::optional<OverloadLevel>>>;
 
 struct Key {
   std::string_view name;  // dotted; "pool[].wait" is `wait` of each [[pool]]
@@ -90,16 +94,9 @@ struct Section {
   void (*append)(Config&) = nullptr;
 };
 
-// Words of the design whose evidence this version does not collect: refused, never ignored.
-struct RefusedKey {
-  std::string_view name;
-  std::string_view reason;
-};
-
 // In the order of `show` and the manual; the keys of a section stand together.
 std::span<const Key> keys();
 std::span<const Section> sections();
-std::span<const RefusedKey> refused_keys();
 
 const Key* find_key(std::string_view name);
 const Section* find_section(std::string_view name);

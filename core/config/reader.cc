@@ -114,13 +114,6 @@ void Reader::visit(const Node& child, const Scope& here) {
     visit_table(child, here);
     return;
   }
-  for (const RefusedKey& refused : refused_keys()) {
-    if (!plain || refused.name != here.name) continue;
-    draft_.spots[here.path] = spot(child.at);
-    complain(child.key_at,
-             fmt::format("{}: {}; expected a route without it", refused.name, refused.reason));
-    return;
-  }
   complain(child.key_at, fmt::format("unknown key {}, the nearest known one is {}",
                                      toml_quoted(here.name), nearest_name(here.name)));
 }

@@ -89,6 +89,28 @@ void check_listens(Draft& draft) {
   listens.push_back(standard);
 }
 
+// Without a list of peers anybody could say that he is anybody else.
+void check_proxies(Draft& draft) {
+  const auto& listens = draft.config.listens;
+  for (size_t i = 0; i < listens.size(); ++i) {
+    const std::string path = fmt::format("listen[{}]", i);
+    const Listen& listen = listens[i];
+    if (listen.proxy_protocol && listen.trusted.empty()) {
+      complain(draft, path + ".proxy_protocol",
+               "proxy_protocol without trusted, expected the addresses of the balancers such as "
+               "trusted = [\"192.0.2.0/24\"]");
+    }
+    if (!listen.proxy_protocol && !listen.trusted.empty()) {
+      complain(draft, path + ".trusted", "trusted counts with proxy_protocol = true only");
+    }
+    if (listen.proxy_protocol && draft.config.greet.hold == Hold::kKernel) {
+      complain(draft, path + ".proxy_protocol",
+               "proxy_protocol: the kernel would keep the balancer waiting, expected greet.hold = "
+               "\"gate\"");
+    }
+  }
+}
+
 // Nothing is said and nobody looked at while the kernel keeps a client.
 void check_kernel_hold(Draft& draft) {
   Greet& greet = draft.config.greet;
@@ -276,8 +298,18 @@ void give_store_warnings(Draft& draft) {
   }
 }
 
+void give_overload_warnings(Draft& draft) {
+  const Overload& overload = draft.config.overload;
+  if (overload.busy_at <= overload.stress_at && overload.stress_at <= overload.emergency_at) return;
+  warn(draft, "overload",
+       fmt::format("overload: busy_at = {}, stress_at = {}, emergency_at = {}: a level that begins "
+                   "later than the next one is never reached",
+                   overload.busy_at, overload.stress_at, overload.emergency_at));
+}
+
 void give_warnings(Draft& draft) {
   const Config& config = draft.config;
+  give_overload_warnings(draft);
   give_list_warnings(draft);
   give_store_warnings(draft);
   if (config.pools.empty()) {
@@ -297,6 +329,7 @@ void apply_rules(Draft& draft) {
   check_lists(draft);
   check_secrets(draft);
   check_listens(draft);
+  check_proxies(draft);
   check_pool_names(draft);
   check_fallbacks(draft);
   check_implied_route(draft);

@@ -29,16 +29,9 @@ listens on 127.0.0.1:2525 with the defaults below. `lychgate check` reports all 
   Addresses are literals; names are not looked up.
 - A *site* is `"DOMAIN=PATTERN*WEIGHT"` as in postscreen, pattern and weight optional:
   `"zen.spamhaus.org=127.0.0.[2..11]*8"`; see [dnsl.md](dnsl.md#sites).
-- An *action* is `"ignore"` (counted and logged, the client goes on), `"enforce"` (refused with 550)
-  or `"drop"` (521 and closed).
-)";
-
-constexpr std::string_view kManualRefused = R"(
-## Not in this version
-
-These words are known and refused with an error, never ignored.
-
-- `"hold"` as an action: needs the tarpit.
+- An *action* is `"ignore"` (counted and logged, the client goes on), `"enforce"` (refused with 550
+  at RCPT), `"defer"` (the same with 450, and let on when it comes back later), `"drop"` (521 and
+  closed) or `"hold"` (the tarpit).
 )";
 
 class Show {
@@ -117,10 +110,6 @@ std::string render_manual() {
     out += section.count ? fmt::format("\n## `[[{}]]`", name) : fmt::format("\n## `[{}]`", name);
     out += fmt::format("\n\n{}\n", section.sentence);
     manual_entries(out, section.name);
-  }
-  out += kManualRefused;
-  for (const RefusedKey& key : refused_keys()) {
-    out += fmt::format("- `{}`: {}.\n", key.name, key.reason);
   }
   return out;
 }

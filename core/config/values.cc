@@ -28,8 +28,15 @@ struct Word {
   std::string_view text;
   T value;
 };
-constexpr std::array<Word<Action>, 3> kActions = {
-    {{"ignore", Action::kIgnore}, {"enforce", Action::kEnforce}, {"drop", Action::kDrop}}};
+constexpr std::array<Word<Action>, 5> kActions = {{{"ignore", Action::kIgnore},
+                                                   {"enforce", Action::kEnforce},
+                                                   {"defer", Action::kDefer},
+                                                   {"drop", Action::kDrop},
+                                                   {"hold", Action::kHold}}};
+constexpr std::array<Word<OverloadLevel>, 4> kLevels = {{{"normal", OverloadLevel::kNormal},
+                                                         {"busy", OverloadLevel::kBusy},
+                                                         {"stress", OverloadLevel::kStress},
+                                                         {"emergency", OverloadLevel::kEmergency}}};
 constexpr std::array<Word<Hold>, 2> kHolds = {{{"gate", Hold::kGate}, {"kernel", Hold::kKernel}}};
 constexpr std::array<Word<Sync>, 3> kSyncs = {
     {{"commit", Sync::kCommit}, {"interval", Sync::kInterval}, {"none", Sync::kNone}}};
@@ -113,18 +120,36 @@ std::string duration_text(milliseconds span) {
 }
 
 Parsed<Action> parse_action(std::string_view text) {
-  if (text == "hold") {
-    return wrong(
-        "\"hold\" (tarpit) is not in this version, expected \"ignore\", \"enforce\" or "
-        "\"drop\"");
-  }
   const auto word = find_word(kActions, text);
-  if (word == kActions.end()) return wrong("expected \"ignore\", \"enforce\" or \"drop\"");
-  return word->value;
+  if (word != kActions.end()) return word->value;
+  return wrong("expected \"ignore\", \"enforce\", \"defer\", \"drop\" or \"hold\"");
 }
 
 std::string_view action_text(Action action) {
   return word_for(kActions, action);
+}
+
+Parsed<OverloadLevel> parse_level(std::string_view text) {
+  const auto word = find_word(kLevels, text);
+  // At "normal" or worse the host always is: a condition that says nothing.
+  if (word != kLevels.end() && word->value != OverloadLevel::kNormal) return word->value;
+  return wrong("expected \"busy\", \"stress\" or \"emergency\"");
+}
+
+std::string_view level_text(OverloadLevel level) {
+  return word_for(kLevels, level);
+}
+
+Parsed<std::string> parse_word(std::string_view text) {
+  const auto fits = [](char c) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    return letter || (c >= '0' && c <= '9') ||
+           std::string_view("-_.+").find(c) != std::string_view::npos;
+  };
+  if (!text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), fits)) {
+    return std::string(text);
+  }
+  return wrong("expected 1 to 64 letters, digits or any of - _ . +");
 }
 
 Parsed<Hold> parse_hold(std::string_view text) {

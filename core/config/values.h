@@ -24,9 +24,13 @@ Parsed<milliseconds> parse_duration(std::string_view text);
 // The shortest exact form of the same language: 90000 ms is "90s", 60000 ms is "1m".
 std::string duration_text(milliseconds span);
 
-// "ignore", "enforce" or "drop".
+// "ignore", "enforce", "defer", "drop" or "hold".
 Parsed<Action> parse_action(std::string_view text);
 std::string_view action_text(Action action);
+
+// "busy", "stress" or "emergency".
+Parsed<OverloadLevel> parse_level(std::string_view text);
+std::string_view level_text(OverloadLevel level);
 
 // "gate" or "kernel".
 Parsed<Hold> parse_hold(std::string_view text);
@@ -68,6 +72,9 @@ Objection object_to_name(std::string_view text);
 Objection object_to_path(std::string_view text);
 // Octets that RFC 5321 section 4.2 allows in a reply, less the tab.
 Objection object_to_banner(std::string_view text);
+
+// One word of ASCII letters, digits and "-_.+", as EHLO keywords and local parts are.
+Parsed<std::string> parse_word(std::string_view text);
 
 // A name without a folder: what systemd takes for a credential.
 Objection object_to_credential(std::string_view text);

@@ -124,7 +124,7 @@ void Gate::start_shard(Crew& crew, uint32_t index, int carry_fd) {
   run_shard(ShardSeat{.plan = *crew.plan,
                       .sink = crew.sink,
                       .counters = counters_.shards(),
-                      .lists = counters_.lists(),
+                      .boards = counters_.boards(),
                       .shard = index,
                       .block = block,
                       .listeners = crew.listeners.by_shard(parts_.shards)[index],

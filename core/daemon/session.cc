@@ -76,6 +76,8 @@ void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
       out.log(busy_line(verdict.reason));
       break;
     case Decision::kRefuse:
+    case Decision::kDefer:
+    case Decision::kHold:
       out.count(Counter::kRefused);
       out.log(reject_line(verdict.reason));
       break;

@@ -35,9 +35,12 @@ bool with_transfers(const Slot& slot) {
     case Phase::kBackend:
       return slot.transfer != kNoSlot;
     case Phase::kFree:
+    case Phase::kProxy:
     case Phase::kSilentWait:
     case Phase::kLooking:
     case Phase::kMoving:
+    case Phase::kDialogue:
+    case Phase::kTarpit:
     case Phase::kReplying:
     case Phase::kLinger:
     case Phase::kRetiring:

@@ -45,7 +45,7 @@ struct ShardParts {
   std::string teaser;          // complete line, empty: none
   uint32_t bulk_relays_max = 0;
   const ListsPlan* lists = nullptr;  // nullptr or without lists: nothing is asked
-  SharedLists* shared_lists = nullptr;
+  SharedBoards* boards = nullptr;    // nullptr: no lists, no checks of backends, no overload
   std::span<const int> dns_sockets;  // dns.sockets of each server in turn
   SipKey dns_key{};
   SynFeed* syn_feed = nullptr;  // nullptr: none

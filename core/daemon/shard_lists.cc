@@ -15,7 +15,7 @@ Result<void> Shard::make_lookups(Tick now) {
   auto lookups = Lookups::create({.config = config_,
                                   .plan = *parts_.lists,
                                   .connections = connections_,
-                                  .shared = *parts_.shared_lists,
+                                  .shared = parts_.boards->lists,
                                   .counters = all_counters_,
                                   .mine = counters_,
                                   .watching = parts_.shard == 0,

@@ -171,7 +171,7 @@ void run_shard(const ShardSeat& seat) {
                          .teaser = seat.plan.teaser,
                          .bulk_relays_max = seat.plan.bulk_relays_max,
                          .lists = &lists,
-                         .shared_lists = &seat.lists,
+                         .boards = &seat.boards,
                          .dns_sockets = *sockets,
                          .dns_key = dns_key,
                          .syn_feed = *syn_feed ? &**syn_feed : nullptr,

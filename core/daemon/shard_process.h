@@ -17,7 +17,7 @@ struct ShardSeat {
   const Plan& plan;
   const LogSink& sink;
   std::span<ShardCounters> counters;  // of all generations
-  SharedLists& lists;
+  SharedBoards& boards;
   uint32_t shard = 0;  // its number in its generation
   uint32_t block = 0;  // of the counters; core/daemon/generation.h
   std::vector<int> listeners;

@@ -14,16 +14,9 @@ namespace {
 
 // Indexed by ReplyId.
 constexpr std::array<std::string_view, kReplyCount> kReplies = {
-    "421 4.7.0 Error: too many connections\r\n",
-    "421 4.3.2 All server ports are busy\r\n",
-    "421 4.3.2 All screening ports are busy\r\n",
-    "421 4.3.2 Service shutting down\r\n",
-    "550 5.5.1 Protocol error\r\n",
-    "521 5.5.1 Protocol error\r\n",
-    "550 5.3.2 Service currently unavailable\r\n",
-    "521 5.3.2 Service currently unavailable\r\n",
-    "550 5.7.1 Service unavailable; client blocked using a DNS list\r\n",
-    "521 5.7.1 Service unavailable; client blocked using a DNS list\r\n",
+#define LYCHGATE_X(id, text) text "\r\n",
+    LYCHGATE_REPLIES(LYCHGATE_X)
+#undef LYCHGATE_X
 };
 
 constexpr std::string_view kHostnameMark = "$hostname";

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,19 +15,31 @@
 
 namespace lychgate::smtp {
 
+// Names, replies and postscreen's words: core/smtp/replies.cc.
+#define LYCHGATE_REPLIES(X)                                                                 \
+  X(kTooManyConnections, "421 4.7.0 Error: too many connections")  /* limits.per_address */ \
+  X(kServerPortsBusy, "421 4.3.2 All server ports are busy")       /* no backend in time */ \
+  X(kScreeningPortsBusy, "421 4.3.2 All screening ports are busy") /* per_shard, held */    \
+  X(kShuttingDown, "421 4.3.2 Service shutting down")              /* the gate stops */     \
+  X(kRefuseProtocol, "550 5.5.1 Protocol error")                   /* a protocol test */    \
+  X(kDropProtocol, "521 5.5.1 Protocol error")                                              \
+  X(kRefuseService, "550 5.3.2 Service currently unavailable") /* access list */            \
+  X(kDropService, "521 5.3.2 Service currently unavailable")                                \
+  X(kRefuseListed, "550 5.7.1 Service unavailable; client blocked using a DNS list")        \
+  X(kDropListed, "521 5.7.1 Service unavailable; client blocked using a DNS list")          \
+  X(kDefer, "450 4.3.2 Service currently unavailable") /* action `defer` */                 \
+  X(kDropNonSmtp, "521 5.7.0 Error: this is a mail server. Goodbye.")                       \
+  X(kOk, "250 2.0.0 Ok")
+
 enum class ReplyId : uint8_t {
-  kTooManyConnections,  // 421: over limits.per_address
-  kServerPortsBusy,     // 421: no backend took the client in time
-  kScreeningPortsBusy,  // 421: over limits.per_shard or limits.held
-  kShuttingDown,        // 421: the gate is stopping
-  kRefuseProtocol,      // 550: spoke before the greeting
-  kDropProtocol,        // 521: the same, closed at once
-  kRefuseService,       // 550: the access list rejects the client
-  kDropService,         // 521: the same, closed at once
-  kRefuseListed,        // 550: the DNS lists speak against the client
-  kDropListed,          // 521: the same, closed at once
+#define LYCHGATE_X(id, text) id,
+  LYCHGATE_REPLIES(LYCHGATE_X)
+#undef LYCHGATE_X
 };
-inline constexpr size_t kReplyCount = 10;
+#define LYCHGATE_X(id, text) 1,
+inline constexpr size_t kReplyCount =
+    std::initializer_list<int>{LYCHGATE_REPLIES(LYCHGATE_X)}.size();
+#undef LYCHGATE_X
 
 // The whole line, CRLF included; lives as long as the program.
 std::string_view reply_bytes(ReplyId id);

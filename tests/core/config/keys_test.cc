@@ -35,6 +35,8 @@ std::string file_with(const Key& key, std::string_view value) {
   if (section == "secret[]" && (!has_source || value == "\"\"")) {
     out += key.name == "secret[].credential" ? "file = \"/k\"\n" : "credential = \"k\"\n";
   }
+  if (key.name == "listen[].proxy_protocol" && value == "true") out += "trusted = [\"::1\"]\n";
+  if (key.name == "listen[].trusted") out += "proxy_protocol = true\n";
   if (section == "route[]") out += "[[pool]]\nname = \"p\"\nbackends = [\"pass:/a\"]\n";
   return out;
 }
@@ -77,6 +79,12 @@ std::vector<std::string> samples(const Key& key) {
       return {toml_quoted(duration_text(milliseconds(key.range.max)))};
     case Type::kBoolean:
       return {"true", "false"};
+    case Type::kWords:
+      return {"[\"a\", \"B-2\"]"};
+    case Type::kReplyText:
+      return {"\"Call +1 555 0100.\""};
+    case Type::kLevel:
+      return {"\"busy\"", "\"emergency\""};
     case Type::kAction:
       return {"\"drop\"", "\"ignore\""};
     case Type::kHold:
@@ -164,18 +172,29 @@ TEST(Keys, EveryRowIsWrongAboutATableAndSaysSo) {
 // Each field has its own row: the structs bind to exactly this many names, or this does not
 // compile.
 TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
-  [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, dns, dnsl, secrets,
-                                pools, routes, store, relay, log, control, metrics,
-                                drain, cells] = Config{};
-  [[maybe_unused]] const auto& [listen_name, address, backlog] = Listen{};
+  [[maybe_unused]] const auto& [shards, user, listens, limits, access, greet, dialogue, greylist,
+                                tarpit, overload, dns, dnsl, secrets, pools, routes, store, relay,
+                                log, control, metrics, drain, cells] = Config{};
+  [[maybe_unused]] const auto& [listen_name, address, backlog, proxy_protocol, trusted,
+                                proxy_timeout] = Listen{};
   [[maybe_unused]] const auto& [per_address, per_shard, held] = limits;
   [[maybe_unused]] const auto& [access_file, reject] = access;
   [[maybe_unused]] const auto& [banner, wait, early_look, hold, syn_feed, pregreet, life] = greet;
   [[maybe_unused]] const auto& [pool_name, backends, proxy, connections, connect, greeting, take,
-                                pool_wait, fallback, fallback_index] = Pool{};
+                                pool_wait, check_interval, fallback, fallback_index] = Pool{};
   [[maybe_unused]] const auto& [route_pool, pool_index, when] = Route{};
   [[maybe_unused]] const auto& [allowlisted, networks, listener, max_score, known, min_passes,
-                                seen_for] = when;
+                                seen_for, overload_level] = when;
+  [[maybe_unused]] const auto& [pipelining, non_smtp, bare_newline, time_limit, count_limit,
+                                error_limit, helo_required, disable_vrfy, hide, exempt, footer] =
+      dialogue;
+  [[maybe_unused]] const auto& [enable, test_action, test_life] = pipelining;
+  [[maybe_unused]] const auto& [delay, window, grey_life] = greylist;
+  [[maybe_unused]] const auto& [interval, tarpit_clients, tarpit_time] = tarpit;
+  [[maybe_unused]] const auto& [busy_at, stress_at, emergency_at, relief, calm, busy, stress,
+                                emergency] = overload;
+  [[maybe_unused]] const auto& [greet_wait, command_limit, dns_timeout, address_limit,
+                                tarpit_limit] = busy;
   [[maybe_unused]] const auto& [servers, timeout, in_flight, sockets, cache, mix_case] = dns;
   [[maybe_unused]] const auto& [sites, threshold, allow_threshold, action, life_min, life_max,
                                 reason, catalogue, probe_interval, stop_over_budget] = dnsl;
@@ -186,15 +205,17 @@ TEST(Keys, EveryFieldOfTheStructsHasItsRow) {
   [[maybe_unused]] const auto& [idle_timeout] = relay;
   [[maybe_unused]] const auto& [socket] = control;
   [[maybe_unused]] const auto& [metrics_address] = metrics;
-  const size_t top = 3, listen = 3, limit = 3, access_list = 2, greeting_keys = 7;
-  const size_t pool = 9;            // fallback_index follows from fallback
-  const size_t route = 8;           // pool and seven conditions; pool_index follows from pool
+  const size_t top = 3, listen = 6, limit = 3, access_list = 2, greeting_keys = 7;
+  const size_t pool = 10;           // fallback_index follows from fallback
+  const size_t route = 9;           // pool and eight conditions; pool_index follows from pool
   const size_t lists = 6 + 10 + 3;  // dns, dnsl, secret
   const size_t memory = 7;
-  const size_t rest = 1 + 2 + 1 + 1;  // relay; log, whose file is part of its target; control;
-                                      // metrics
+  const size_t talk = 3 * 3 + 8 + 3;    // dialogue, greylist
+  const size_t strain = 3 + 5 + 3 * 5;  // tarpit, overload
+  const size_t rest = 1 + 2 + 1 + 1;    // relay; log, whose file is part of its target; control;
+                                        // metrics
   EXPECT_EQ(keys().size(), top + listen + limit + access_list + greeting_keys + lists + pool +
-                               route + memory + rest);
+                               route + memory + talk + strain + rest);
 }
 
 TEST(Keys, NamesAreUniqueAndSectionsStandTogether) {

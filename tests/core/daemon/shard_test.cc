@@ -80,7 +80,7 @@ class ShardTest : public testing::Test {
     plan_.lists.push_back(make_list());
     plan_.zones = {{zone_}};
     plan_.servers = {{IpAddress::from_v4(0xc6336401), 53}};
-    shared_.boards[0].state = static_cast<uint8_t>(ListState::kUp);
+    shared_.lists.boards[0].state = static_cast<uint8_t>(ListState::kUp);
     sockets_ = {world_.reactor.make_packet_socket(server_, 4096)};
     feed_.emplace(SynFeedParts{.ring = tap_.reader(),
                                .ring_fd = tap_.fd(),
@@ -97,7 +97,7 @@ class ShardTest : public testing::Test {
                                                 .listeners = {world_.listener},
                                                 .teaser = "",
                                                 .lists = &plan_,
-                                                .shared_lists = &shared_,
+                                                .boards = &shared_,
                                                 .dns_sockets = sockets_,
                                                 .dns_key = {5, 6},
                                                 .syn_feed = &*feed_,
@@ -160,7 +160,7 @@ class ShardTest : public testing::Test {
   config::Config config_;
   std::string zone_ = std::string(dns::kNameBytesMax, '\0');
   ListsPlan plan_;
-  SharedLists shared_;
+  SharedBoards shared_;
   sim::Stage stage_{world_.agenda, world_.random, world_.reactor};
   sim::DnsServer server_{stage_, zone_book_, sim::DnsManners{}};
   std::vector<int> sockets_;
