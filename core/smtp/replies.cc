@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, kReplyCount> kReplies = {
 
 constexpr std::string_view kHostnameMark = "$hostname";
 constexpr std::string_view kTeaserCode = "220-";
+constexpr size_t kCodeSize = 3;
 constexpr std::string_view kLineEnd = "\r\n";
 constexpr size_t kReplyRoom = kReplyLineMax - kLineEnd.size();
 
@@ -40,6 +41,20 @@ std::string_view reply_text(ReplyId id) {
   std::string_view line = reply_bytes(id);
   line.remove_suffix(kLineEnd.size());
   return line;
+}
+
+std::string_view continued_reply(ReplyId id) {
+  static const auto kContinued = [] {
+    std::array<std::string, kReplyCount> lines;
+    for (size_t i = 0; i < kReplyCount; ++i) {
+      lines[i] = kReplies[i];
+      lines[i][kCodeSize] = '-';
+    }
+    return lines;
+  }();
+  const auto index = static_cast<size_t>(id);
+  LYCH_CHECK(index < kContinued.size());
+  return kContinued[index];
 }
 
 std::string teaser_line(const Teaser& teaser) {
