@@ -1,36 +1,79 @@
 #!/usr/bin/env bash
 # Installs the Debian packages lychgate needs: bash tests/install.sh build|tidy|compare|all
 # Owns the package lists. Asks apt only when something is missing, starts no service (a policy-rc.d
-# of its own, put back afterwards) and stops none.
+# of its own, put back afterwards) and stops none. Mail servers that Debian does not let be installed
+# beside Postfix are only unpacked, into build/packages.
 set -euo pipefail
 
 build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev liblmdb-dev libmimalloc-dev
   libfmt-dev prometheus-cpp-dev libtomlplusplus-dev libcli11-dev libexpected-dev libgtest-dev
   libgmock-dev libbenchmark-dev ccache git python3)
 tidy=(clang clang-tidy)
-tests=(postfix swaks haproxy rbldnsd unbound procps util-linux prometheus jq zsh fish)
+tests=(postfix swaks haproxy rbldnsd unbound procps util-linux prometheus jq zsh fish
+  openssl curl msmtp nmap)
+# All provide mail-transport-agent, so each conflicts with Postfix; and the libraries they need.
+unpacked=(exim4-daemon-light opensmtpd)
+libraries=(libdb5.3 libevent-2.1-7 libgnutls-dane0 libgnutls30 libidn12 libnsl2 libpam0g
+  libpcre2-8-0 libssl3)
 compare=(gnuplot-nox haproxy postfix rbldnsd iproute2 python3)
 
+to_unpack=()
 case "${1:-all}" in
   build) wanted=("${build[@]}") ;;
   tidy) wanted=("${build[@]}" "${tidy[@]}") ;;
   compare) wanted=("${compare[@]}") ;;
-  all) wanted=("${build[@]}" "${tests[@]}" "${compare[@]}") ;;
+  all)
+    wanted=("${build[@]}" "${tests[@]}" "${libraries[@]}" "${compare[@]}")
+    to_unpack=("${unpacked[@]}")
+    ;;
   *) echo "usage: bash tests/install.sh build|tidy|compare|all" >&2; exit 64 ;;
 esac
 
+folder="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/build/packages"
+updated=no
+
+update_once() {
+  [[ $updated == yes ]] || "${as_root[@]}" apt-get update -q
+  updated=yes
+}
+
+# A folder of that name appears when all of the package is in it.
+unpack() {
+  local work
+  for package in "${to_unpack[@]}"; do
+    [[ ! -d $folder/$package ]] || continue
+    echo "unpacking $package into $folder"
+    update_once
+    mkdir -p "$folder"
+    work=$(mktemp -d "$folder/.XXXXXX")
+    (cd "$work" && apt-get download -q "$package" && dpkg -x ./*.deb files)
+    chmod 755 "$work/files"
+    mv "$work/files" "$folder/$package"
+    rm -r "$work"
+  done
+}
+
 missing=()
+not_there=()
 for package in "${wanted[@]}"; do
   status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
   [[ $status == installed ]] || missing+=("$package")
 done
-if ((${#missing[@]} == 0)); then exit 0; fi
+for package in "${to_unpack[@]}"; do
+  [[ -d $folder/$package ]] || not_there+=("$package")
+done
+if ((${#missing[@]} + ${#not_there[@]} == 0)); then exit 0; fi
 
 as_root=()
 if ((EUID != 0)); then
-  command -v sudo >/dev/null || { echo "missing ${missing[*]}: install them as root" >&2; exit 77; }
+  command -v sudo >/dev/null || {
+    echo "missing ${missing[*]} ${not_there[*]}: install them as root" >&2
+    exit 77
+  }
   as_root=(sudo)
 fi
+unpack
+if ((${#missing[@]} == 0)); then exit 0; fi
 echo "installing ${missing[*]}"
 
 # invoke-rc.d asks this file before it starts anything a package brings; 101 means no.
@@ -53,6 +96,6 @@ if [[ " ${missing[*]} " == *" postfix "* ]]; then
   echo 'postfix postfix/main_mailer_type select No configuration' |
     "${as_root[@]}" debconf-set-selections
 fi
-"${as_root[@]}" apt-get update -q
+update_once
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
   apt-get install -q -y --no-install-recommends "${missing[@]}"
