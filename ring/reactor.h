@@ -65,6 +65,12 @@ enum class SendMode : uint8_t {
 };
 enum class Readiness : uint8_t { kInput, kOutput };
 
+// Both ends of a unix stream socket.
+struct SocketPair {
+  int ours = -1;    // for adopt()
+  int theirs = -1;  // for a service that takes descriptors
+};
+
 struct PipePair {
   int read_end = -1;
   int write_end = -1;
@@ -98,7 +104,12 @@ class Reactor {
   virtual void peek(uint32_t slot, std::span<char> into, OpTag tag) = 0;
   // Any table. Throws away what has arrived (MSG_TRUNC: TCP copies nothing); DONTWAIT.
   virtual void discard(uint32_t slot, OpTag tag) = 0;
+  // Any table. What has arrived, as far as there is room for it: DONTWAIT, and it is gone.
+  virtual void take(uint32_t slot, std::span<char> into, OpTag tag) = 0;
   virtual void receive_multishot(uint32_t slot, OpTag tag) = 0;  // into provided buffers
+  // The same, but one completion with what comes next. Until then no buffer is held; when none is
+  // free then, -ENOBUFS, and nothing is lost.
+  virtual void receive_once(uint32_t slot, OpTag tag) = 0;
   // Any table; in one that holds never kWhole.
   virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
   // Any table. op: kShutdown or kRelayShutdown
@@ -123,11 +134,15 @@ class Reactor {
   virtual void adopt(uint32_t table, std::span<int> descriptors, OpTag tag) = 0;
   virtual void open_socket(int family, OpTag tag) = 0;  // result: the new slot
   virtual void set_nodelay(uint32_t slot, OpTag tag) = 0;
+  // Any table. SO_RCVBUF, answered by the next turn. REQUIRES: the same bytes each time, since the
+  // kernel reads them when the request runs.
+  virtual void shrink(uint32_t slot, int bytes, OpTag tag) = 0;
   virtual void connect(uint32_t slot, const SocketAddress& to, OpTag tag) = 0;
   virtual void send_descriptor(uint32_t slot, DescriptorMessage& message, OpTag tag) = 0;
 
   // The few system calls of a hand-off or bulk relay; at once, never blocking.
   virtual Result<PipePair> make_pipe() = 0;
+  virtual Result<SocketPair> make_socketpair() = 0;
   // Bytes moved, 0 at end of file, or -errno. from or to is a pipe end.
   virtual ssize_t splice(int from, int to, size_t bytes_max) = 0;
   virtual void set_nonblocking(int fd) = 0;

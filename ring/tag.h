@@ -51,6 +51,20 @@ enum class Op : uint8_t {
   kCarry,         // clients of the generation before are waiting to be taken
   kCarryInstall,  // client slot; result = real descriptor, to be carried
   kCarryAdopt,    // slot = number of the table; result = clients that are in it now
+  kTake,          // bytes of a PROXY header
+  kHear,          // a line of a client in dialogue, or part of one
+  kDrip,          // a byte to a client in the tarpit
+  kShrink,        // its receive buffer was made small
+  kBackendPair,   // client slot; our end of a socketpair is in the main table
+  kReplaySend,    // backend slot; a line of what the client has said
+  kReplayPeek,    // client slot; whether something came behind its last command
+  kCheckSocket,   // slot = index of the check; result = the new slot
+  kCheckPair,     // slot = index of the check; our end of a socketpair is in the main table
+  kCheckOption,   // slot of our socket, as the four below
+  kCheckConnect,
+  kCheckPass,
+  kCheckSend,
+  kCheckReceive,
 };
 
 // slot : 24, generation : 32, op : 8.

@@ -30,7 +30,7 @@ constexpr uint16_t kRelayGroup = 0;
 constexpr uint16_t kPacketGroup = 1;
 // Marks the operation of a shutdown that goes the long way; taken out of the tag at completion.
 constexpr uint64_t kByWorker = 0x80;
-static_assert(static_cast<uint64_t>(Op::kDnsTcpReceive) < kByWorker);
+static_assert(static_cast<uint64_t>(Op::kCheckReceive) < kByWorker);
 // Values of socket options; read by the kernel when the request runs, so they must never move.
 constexpr int kOn = 1;
 constexpr linger kNoLinger{1, 0};  // socket(7): close sends a reset
@@ -205,14 +205,35 @@ void UringReactor::discard(uint32_t slot, OpTag tag) {
   tag_entry(entry, tag);
 }
 
-void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
+void UringReactor::take(uint32_t slot, std::span<char> into, OpTag tag) {
   const auto [entry, file] = place_of(slot);
-  io_uring_prep_recv_multishot(entry, file, nullptr, 0, 0);
+  io_uring_prep_recv(entry, file, into.data(), into.size(), MSG_DONTWAIT);
+  direct(entry);
+  tag_entry(entry, tag);
+}
+
+namespace {
+
+void into_relay_buffer(io_uring_sqe* entry, OpTag tag) {
   io_uring_sqe_set_flags(entry, IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT);
   entry->buf_group = kRelayGroup;
   // A receive is armed when nothing has come yet: waiting first saves the attempt that would fail.
   entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
   tag_entry(entry, tag);
+}
+
+}  // namespace
+
+void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_recv_multishot(entry, file, nullptr, 0, 0);
+  into_relay_buffer(entry, tag);
+}
+
+void UringReactor::receive_once(uint32_t slot, OpTag tag) {
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_recv(entry, file, nullptr, 0, 0);
+  into_relay_buffer(entry, tag);
 }
 
 void UringReactor::send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) {
@@ -318,6 +339,12 @@ void UringReactor::set_nodelay(uint32_t slot, OpTag tag) {
   set_option(slot, {IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof(kOn)}, 0, tag);
 }
 
+void UringReactor::shrink(uint32_t slot, int bytes, OpTag tag) {
+  LYCH_CHECK(shrunk_to_ == 0 || shrunk_to_ == bytes);
+  shrunk_to_ = bytes;
+  set_option(slot, {SOL_SOCKET, SO_RCVBUF, &shrunk_to_, sizeof(shrunk_to_)}, 0, tag);
+}
+
 void UringReactor::close_by_reset(uint32_t slot, OpTag tag) {
   // Linked hard: the close follows even if the option was refused, and then ends in order.
   set_option(slot, {SOL_SOCKET, SO_LINGER, &kNoLinger, sizeof(kNoLinger)}, IOSQE_IO_HARDLINK,
@@ -358,6 +385,14 @@ Result<PipePair> UringReactor::make_pipe() {
   // Refused above pipe-user-pages-soft for unprivileged users; the default size works too.
   fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);
   return PipePair{ends[0], ends[1]};
+}
+
+Result<SocketPair> UringReactor::make_socketpair() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail(ExitCode::kOsError, fmt::format("cannot make a socketpair: {}", errno_text(errno)));
+  }
+  return SocketPair{ends[0], ends[1]};
 }
 
 ssize_t UringReactor::splice(int from, int to, size_t bytes_max) {
@@ -467,7 +502,7 @@ void UringReactor::give_back_packet(uint16_t id) {
   kernel_->packets.give_back(id);
 }
 
-void UringReactor::take(const io_uring_cqe& cqe, uint32_t first_slot) {
+void UringReactor::collect(const io_uring_cqe& cqe, uint32_t first_slot) {
   Completion done{OpTag::unpack(cqe.user_data), cqe.res, (cqe.flags & IORING_CQE_F_MORE) != 0,
                   std::nullopt};
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
@@ -496,7 +531,7 @@ uint32_t UringReactor::harvest(TableRing& ring, uint32_t first_slot) {
   io_uring_cqe* cqe = nullptr;
   io_uring_for_each_cqe(&ring.kernel(), head, cqe) {
     if (kernel_->ready.size() == kCompletionsPerTurnMax) break;
-    take(*cqe, first_slot);
+    collect(*cqe, first_slot);
     ++seen;
   }
   io_uring_cq_advance(&ring.kernel(), seen);

@@ -54,7 +54,9 @@ class UringReactor : public Reactor {
   uint32_t table_size() const override;
   void peek(uint32_t slot, std::span<char> into, OpTag tag) override;
   void discard(uint32_t slot, OpTag tag) override;
+  void take(uint32_t slot, std::span<char> into, OpTag tag) override;
   void receive_multishot(uint32_t slot, OpTag tag) override;
+  void receive_once(uint32_t slot, OpTag tag) override;
   void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) override;
   void shutdown_write(uint32_t slot, OpTag tag) override;
   void close(uint32_t slot, OpTag tag) override;
@@ -67,10 +69,12 @@ class UringReactor : public Reactor {
   void adopt(uint32_t table, std::span<int> descriptors, OpTag tag) override;
   void open_socket(int family, OpTag tag) override;
   void set_nodelay(uint32_t slot, OpTag tag) override;
+  void shrink(uint32_t slot, int bytes, OpTag tag) override;
   void connect(uint32_t slot, const SocketAddress& to, OpTag tag) override;
   void send_descriptor(uint32_t slot, DescriptorMessage& message, OpTag tag) override;
 
   Result<PipePair> make_pipe() override;
+  Result<SocketPair> make_socketpair() override;
   ssize_t splice(int from, int to, size_t bytes_max) override;
   void set_nonblocking(int fd) override;
   Endpoint local_endpoint(int fd) override;
@@ -99,12 +103,13 @@ class UringReactor : public Reactor {
   struct SocketOption;
   void set_option(uint32_t slot, const SocketOption& option, uint32_t flags, OpTag tag);
   std::optional<int32_t> shut(OpTag tag, int32_t fd);
-  void take(const io_uring_cqe& cqe, uint32_t first_slot);
+  void collect(const io_uring_cqe& cqe, uint32_t first_slot);
   uint32_t harvest(TableRing& ring, uint32_t first_slot);
   void turn_hold_rings();
 
   std::unique_ptr<Kernel> kernel_;
   ReactorStats stats_;
+  int shrunk_to_ = 0;  // SO_RCVBUF as shrink() was told; 0: not yet
 };
 
 }  // namespace lychgate::ring

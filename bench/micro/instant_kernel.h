@@ -99,7 +99,9 @@ class InstantKernel final : public ring::Reactor {
   void close_fd(int) override { unknown(); }
   void send_packet(int, std::span<const char>, OpTag) override { unknown(); }
   void receive_packets(int, OpTag) override { unknown(); }
+  void take(uint32_t, std::span<char>, OpTag) override { unknown(); }
   void receive_multishot(uint32_t, OpTag) override { unknown(); }
+  void receive_once(uint32_t, OpTag) override { unknown(); }
   void cancel_request(OpTag, OpTag) override { unknown(); }
   void poll(uint32_t, ring::Readiness, OpTag) override { unknown(); }
   void install(uint32_t, OpTag) override { unknown(); }
@@ -107,9 +109,11 @@ class InstantKernel final : public ring::Reactor {
   void adopt(uint32_t, std::span<int>, OpTag) override { unknown(); }
   void open_socket(int, OpTag) override { unknown(); }
   void set_nodelay(uint32_t, OpTag) override { unknown(); }
+  void shrink(uint32_t, int, OpTag) override { unknown(); }
   void connect(uint32_t, const SocketAddress&, OpTag) override { unknown(); }
   void send_descriptor(uint32_t, ring::DescriptorMessage&, OpTag) override { unknown(); }
   Result<ring::PipePair> make_pipe() override { unknown(); }
+  Result<ring::SocketPair> make_socketpair() override { unknown(); }
   ssize_t splice(int, int, size_t) override { unknown(); }
   void set_nonblocking(int) override { unknown(); }
   Endpoint local_endpoint(int) override { unknown(); }

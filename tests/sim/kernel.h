@@ -69,6 +69,7 @@ struct PacketSocket {
 // A descriptor on its way through a unix socket.
 struct Parcel {
   SocketPtr passed;
+  bool pair = false;  // the other end of this socket, a socketpair, is what was passed
   std::string bytes;
 };
 
@@ -82,8 +83,10 @@ enum class Verb : uint8_t {
   kReceivePackets,
   kCloseFd,
   kPeek,
+  kTake,
   kDiscard,
   kReceive,
+  kReceiveOnce,
   kSend,
   kShutdown,
   kClose,
@@ -94,6 +97,7 @@ enum class Verb : uint8_t {
   kMove,
   kOpenSocket,
   kSetNodelay,
+  kShrink,
   kConnect,
   kSendDescriptor,
   kAdopt,
@@ -146,6 +150,7 @@ struct Socket {
   int waits_at = -1;           // the listener in whose waiting room it is
   int references = 0;          // descriptors and parcels
   int slots = 0;               // of these, direct descriptors: two while it moves
+  int theirs = 1;              // socketpair: descriptors of and parcels with the other end
   int claims = 0;              // parcels that somebody may still serve, or serves
   int carries = 0;             // messages to the next shard, and descriptors that came with one
   bool on_its_way = false;     // in one of these, and in no slot of the next shard yet

@@ -128,6 +128,7 @@ ring::MessageIn SimReactor::receive_message(int fd, std::span<uint8_t> into,
 SimReactor::Answer SimReactor::do_adopt(Request& request) {
   int adopted = 0;
   for (int& fd : request.descriptors) {
+    if (file<PairEnd>(fd) != nullptr) return adopt_pair(request);
     const auto* carried = file<Carried>(fd);
     if (carried == nullptr) {
       violation("a descriptor is adopted that was not carried here");

@@ -33,6 +33,8 @@ bool counts_for_slot(OpTag tag) {
     case Op::kDnsSend:
     case Op::kDnsReceive:
     case Op::kDnsTcpSocket:
+    case Op::kCheckSocket:
+    case Op::kCheckPair:
     case Op::kCarry:
     case Op::kCarryAdopt:
       return false;
@@ -44,7 +46,8 @@ bool counts_for_slot(OpTag tag) {
 // For no slot that is in use.
 bool brings_a_socket(OpTag tag) {
   const Op op = tag.operation();
-  return op == Op::kDnsTcpSocket || op == Op::kAccept || op == Op::kCarryAdopt;
+  return op == Op::kDnsTcpSocket || op == Op::kCheckSocket || op == Op::kCheckPair ||
+         op == Op::kAccept || op == Op::kCarryAdopt;
 }
 
 }  // namespace
@@ -120,6 +123,12 @@ void SimReactor::peek(uint32_t slot, std::span<char> into, OpTag tag) {
 void SimReactor::discard(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kDiscard, .tag = tag, .slot = slot});
 }
+void SimReactor::take(uint32_t slot, std::span<char> into, OpTag tag) {
+  queue({.verb = Verb::kTake, .tag = tag, .slot = slot, .into = into});
+}
+void SimReactor::receive_once(uint32_t slot, OpTag tag) {
+  queue({.verb = Verb::kReceiveOnce, .tag = tag, .slot = slot});
+}
 void SimReactor::receive_multishot(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kReceive, .tag = tag, .slot = slot});
 }
@@ -169,6 +178,9 @@ void SimReactor::open_socket(int /*family*/, OpTag tag) {
 }
 void SimReactor::set_nodelay(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kSetNodelay, .tag = tag, .slot = slot});
+}
+void SimReactor::shrink(uint32_t slot, int /*bytes*/, OpTag tag) {
+  queue({.verb = Verb::kShrink, .tag = tag, .slot = slot});
 }
 void SimReactor::connect(uint32_t slot, const SocketAddress& to, OpTag tag) {
   queue({.verb = Verb::kConnect, .tag = tag, .slot = slot, .to = &to});

@@ -52,7 +52,9 @@ class SimReactor : public ring::Reactor {
   uint32_t table_size() const override { return table_size_; }
   void peek(uint32_t slot, std::span<char> into, ring::OpTag tag) override;
   void discard(uint32_t slot, ring::OpTag tag) override;
+  void take(uint32_t slot, std::span<char> into, ring::OpTag tag) override;
   void receive_multishot(uint32_t slot, ring::OpTag tag) override;
+  void receive_once(uint32_t slot, ring::OpTag tag) override;
   void send(uint32_t slot, std::span<const char> bytes, ring::SendMode mode,
             ring::OpTag tag) override;
   void shutdown_write(uint32_t slot, ring::OpTag tag) override;
@@ -66,9 +68,11 @@ class SimReactor : public ring::Reactor {
   void adopt(uint32_t table, std::span<int> descriptors, ring::OpTag tag) override;
   void open_socket(int family, ring::OpTag tag) override;
   void set_nodelay(uint32_t slot, ring::OpTag tag) override;
+  void shrink(uint32_t slot, int bytes, ring::OpTag tag) override;
   void connect(uint32_t slot, const SocketAddress& to, ring::OpTag tag) override;
   void send_descriptor(uint32_t slot, ring::DescriptorMessage& message, ring::OpTag tag) override;
   Result<ring::PipePair> make_pipe() override;
+  Result<ring::SocketPair> make_socketpair() override;
   ssize_t splice(int from, int to, size_t bytes_max) override;
   void set_nonblocking(int fd) override;
   Endpoint local_endpoint(int fd) override;
@@ -105,6 +109,8 @@ class SimReactor : public ring::Reactor {
   void reset(Socket& socket, int error);
   // A reference that is no descriptor of the gate.
   void let_go(Socket& socket);
+  // A parcel with the far end of a socketpair is gone, with nobody who serves it.
+  void end_of_pair(Socket& socket);
   // A datagram has come for the gate; false: thrown away, for the socket holds too many.
   bool deliver_packet(int fd, std::span<const char> packet);
   // An ICMP message has come for it: nobody listens there.
@@ -171,8 +177,17 @@ class SimReactor : public ring::Reactor {
   struct Carried {
     SocketPtr socket;
   };
+  // A real descriptor of a socketpair.
+  struct PairEnd {
+    SocketPtr socket;
+    bool ours = false;
+  };
+  // The far end of a socketpair that no service serves yet.
+  struct Nobody : Far {
+    void poke() override {}
+  };
   using File = std::variant<std::shared_ptr<Listener>, std::shared_ptr<Source>, LogEnd, PipeEnd,
-                            SocketPtr, std::shared_ptr<PacketSocket>, CarryEnd, Carried>;
+                            SocketPtr, std::shared_ptr<PacketSocket>, CarryEnd, Carried, PairEnd>;
   struct Posted {
     ring::Completion completion;
     int send_buffer = -1;
@@ -198,7 +213,10 @@ class SimReactor : public ring::Reactor {
   Answer do_peek(Request& request);
   Answer look_into(Socket& socket, std::span<char> into);
   Answer do_discard(Request& request);
+  Answer do_take(Request& request);
   Answer do_receive(Request& request);
+  Answer do_receive_once(Request& request);
+  Answer into_buffer(Socket& socket);
   Answer do_send(Request& request);
   Answer do_shutdown(Request& request);
   Answer do_close(Request& request);
@@ -248,12 +266,14 @@ class SimReactor : public ring::Reactor {
   bool is_allowed(const Request& request) const;
   Answer do_move(Request& request);
   Answer do_adopt(Request& request);
+  Answer adopt_pair(Request& request);
   int carry_refusal(const CarryPipe& pipe);
   void carry_changed(CarryPipe& pipe);
   bool has_room_to_adopt() const;
   void put_on_its_way(Socket& socket);
   void end_of_way(Socket& socket);
   void close_carry(const CarryEnd& end);
+  void close_pair_end(const PairEnd& end);
   int buffer_of(std::span<const char> bytes) const;
 
   Agenda& agenda_;
@@ -263,6 +283,7 @@ class SimReactor : public ring::Reactor {
   uint32_t reserve_;
   std::vector<SocketPtr> table_;  // all tables, one after the other
   uint32_t slots_open_ = 0;
+  Nobody nobody_;
   uint32_t slot_hint_ = 0;
   uint32_t sockets_coming_ = 0;
   std::vector<uint32_t> unsettled_;  // requests of a slot whose last completion was not seen yet

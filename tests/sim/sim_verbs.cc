@@ -62,7 +62,9 @@ bool SimReactor::may_be_late(Verb verb) const {
 bool SimReactor::is_allowed(const Request& request) const {
   switch (request.verb) {
     case Verb::kPeek:
+    case Verb::kTake:
     case Verb::kDiscard:
+    case Verb::kShrink:
     case Verb::kSend:
     case Verb::kShutdown:
     case Verb::kClose:
@@ -156,10 +158,14 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
   switch (request.verb) {
     case Verb::kPeek:
       return do_peek(request);
+    case Verb::kTake:
+      return do_take(request);
     case Verb::kDiscard:
       return do_discard(request);
     case Verb::kReceive:
       return do_receive(request);
+    case Verb::kReceiveOnce:
+      return do_receive_once(request);
     case Verb::kSend:
       return do_send(request);
     case Verb::kShutdown:
@@ -177,6 +183,7 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
     case Verb::kMove:
       return do_move(request);
     case Verb::kSetNodelay:
+    case Verb::kShrink:
       return answer(0);
     case Verb::kConnect:
       return do_connect(request);
@@ -255,7 +262,8 @@ SimReactor::Answer SimReactor::do_move(Request& request) {
 // nullptr: the gate may not open one now.
 SocketPtr SimReactor::new_socket(Request& request) {
   auto socket = std::make_shared<Socket>();
-  if (request.tag.operation() == Op::kDnsTcpSocket) return socket;
+  const Op op = request.tag.operation();
+  if (op == Op::kDnsTcpSocket || op == Op::kCheckSocket) return socket;
   const SocketPtr client = table_.at(request.tag.slot);
   if (!client) {
     violation("a hand-off begins for an empty slot");
@@ -291,60 +299,6 @@ void SimReactor::touch(const Socket& socket, const char* what) {
 
 int SimReactor::take_error(Socket& socket) {
   return std::exchange(socket.error, 0);
-}
-
-SimReactor::Answer SimReactor::do_peek(Request& request) {
-  const Answer found = look_into(*request.file, request.into);
-  request.file->far->looked(found.result);
-  return found;
-}
-
-SimReactor::Answer SimReactor::look_into(Socket& socket, std::span<char> into) {
-  touch(socket, "peek");
-  if (!socket.rx.empty()) {
-    size_t bytes = std::min(socket.rx.size(), into.size());
-    if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
-    return answer(static_cast<ssize_t>(socket.rx.copy(into.first(bytes))));
-  }
-  if (socket.error != 0) return answer(-take_error(socket));
-  return answer(socket.far_ended ? 0 : -EAGAIN);
-}
-
-SimReactor::Answer SimReactor::do_discard(Request& request) {
-  Socket& socket = *request.file;
-  touch(socket, "discard");
-  const size_t bytes = socket.rx.size();
-  socket.rx.clear();
-  if (bytes > 0) {
-    socket.far->poke();
-    return answer(static_cast<ssize_t>(bytes));
-  }
-  if (socket.error != 0) return answer(-take_error(socket));
-  return answer(socket.far_ended ? 0 : -EAGAIN);
-}
-
-SimReactor::Answer SimReactor::do_receive(Request& request) {
-  Socket& socket = *request.file;
-  touch(socket, "receive");
-  for (;;) {
-    // io_uring/net.c chooses the buffer before it looks at the socket.
-    if (kernel_buffers_.empty()) return answer(-ENOBUFS);
-    if (socket.rx.empty()) break;
-    const uint16_t id = kernel_buffers_.front();
-    kernel_buffers_.pop_front();
-    buffer_out_[id] = true;
-    size_t bytes = std::min(socket.rx.size(), size_t{kRelayBufferBytes});
-    if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
-    socket.rx.copy(std::span(buffer_memory_).subspan(size_t{id} * kRelayBufferBytes, bytes));
-    socket.rx.drop(bytes);
-    socket.far->poke();
-    const Answer got{true, static_cast<int32_t>(bytes), id};
-    if (random_.chance(faults_.multishot_end_percent)) return got;
-    post(request, got, true);
-  }
-  if (socket.error != 0) return answer(-take_error(socket));
-  if (socket.far_ended) return answer(0);
-  return socket.nonblocking ? answer(-EAGAIN) : not_yet();
 }
 
 void SimReactor::into_socket(Socket& socket, std::span<const char> bytes) {
@@ -455,17 +409,22 @@ SimReactor::Answer SimReactor::do_install(Request& request) {
 
 SimReactor::Answer SimReactor::do_send_descriptor(Request& request) {
   Socket& socket = *request.file;
-  const SocketPtr passed = socket_of(request.message->fd);
-  if (!passed) {
+  const auto* pair = file<PairEnd>(request.message->fd);
+  const SocketPtr passed = pair != nullptr ? pair->socket : socket_of(request.message->fd);
+  if (!passed || (pair != nullptr && pair->ours)) {
     violation("a descriptor is passed that is not open");
     return answer(-EBADF);
   }
   if (socket.connected != 0) return answer(-ENOTCONN);
   if (socket.broken || socket.far_ended) return answer(-EPIPE);
-  if (++passed->claims > 1) violation(fmt::format("client {} is passed twice", passed->client));
-  ++passed->references;
+  if (pair == nullptr) {
+    if (++passed->claims > 1) violation(fmt::format("client {} is passed twice", passed->client));
+    ++passed->references;
+  } else {
+    ++passed->theirs;
+  }
   const auto bytes = request.message->bytes;
-  socket.parcels.push_back({passed, std::string(bytes.begin(), bytes.end())});
+  socket.parcels.push_back({passed, pair != nullptr, std::string(bytes.begin(), bytes.end())});
   socket.far->poke();
   return answer(static_cast<ssize_t>(bytes.size()));
 }
@@ -492,6 +451,7 @@ void SimReactor::close_real(int fd) {
   if (const auto* socket = std::get_if<SocketPtr>(&closed)) return drop_reference(**socket);
   if (const auto* carried = std::get_if<Carried>(&closed)) return end_of_way(*carried->socket);
   if (const auto* carry = std::get_if<CarryEnd>(&closed)) return close_carry(*carry);
+  if (const auto* pair = std::get_if<PairEnd>(&closed)) return close_pair_end(*pair);
   const auto* end = std::get_if<PipeEnd>(&closed);
   if (end == nullptr) return violation("a listener, log or control descriptor is closed");
   (end->reads ? end->pipe->read_open : end->pipe->write_open) = false;
