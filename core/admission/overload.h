@@ -1,5 +1,5 @@
 // Levels of overload as a pure function of load and time: up at once, down one level at a time when
-// it has been calm. Measures nothing; what changes at a level is applied by level_config().
+// it has been calm. Measures nothing; what changes at a level is applied by level_configs().
 
 #pragma once
 
@@ -11,10 +11,10 @@
 
 namespace lychgate::admission {
 
-// How full the host is, percent; each may be more than 100.
+// How full the host is, percent; each may be more than 100. Filled in by core/daemon/load.h.
 struct Load {
   uint32_t clients = 0;   // held, of limits.held and of what all shards may hold
-  uint32_t backends = 0;  // connections, of the limits of the fullest pool and its fallbacks
+  uint32_t backends = 0;  // connections, of what all backends in use take
   uint32_t waiting = 0;   // approved clients in wait for a backend, of those held
   uint32_t memory = 0;    // of the host's, that is not available
 
@@ -31,8 +31,15 @@ struct OverloadState {
 OverloadState next_level(const OverloadState& state, const Load& load,
                          const config::Overload& overload, Tick now);
 
-// The configuration as it is at each level, by OverloadLevel.
+// What is different at a level: the strictest of its own settings and those of the levels below.
+config::LevelSettings level_settings(const config::Overload& overload, config::OverloadLevel level);
+
+// The configuration as it is at each level, by OverloadLevel; but for tarpit.clients, see below.
 using LevelConfigs = std::array<config::Config, config::kOverloadLevelCount>;
 LevelConfigs level_configs(const config::Config& config);
+
+// Clients that the tarpit of one shard takes at a level; 0: it is closed.
+// REQUIRES: limits.per_shard is filled in.
+uint32_t tarpit_clients(const config::Config& config, config::OverloadLevel level);
 
 }  // namespace lychgate::admission

@@ -19,6 +19,7 @@ bool holds(const config::Condition& when, const RouteFacts& facts) {
   if (when.known && *when.known != known) return false;
   if (when.min_passes && facts.passes < static_cast<uint32_t>(*when.min_passes)) return false;
   if (when.seen_for && std::chrono::seconds(facts.seen_for) < *when.seen_for) return false;
+  if (when.overload && facts.overload < *when.overload) return false;
   if (when.networks.empty()) return true;
   return std::any_of(when.networks.begin(), when.networks.end(),
                      [&](const Network& network) { return network.contains(facts.address); });

@@ -21,6 +21,7 @@ struct RouteFacts {
   // Of earlier visits, this one not counted.
   uint32_t passes = 0;
   Seconds seen_for = 0;
+  config::OverloadLevel overload = config::OverloadLevel::kNormal;  // of the host, now
 };
 
 // nullopt when no route matches: the client hears 421.
