@@ -107,9 +107,9 @@ class Reactor {
   // Any table. What has arrived, as far as there is room for it: DONTWAIT, and it is gone.
   virtual void take(uint32_t slot, std::span<char> into, OpTag tag) = 0;
   virtual void receive_multishot(uint32_t slot, OpTag tag) = 0;  // into provided buffers
-  // The same, but one completion with what comes next. Until then no buffer is held; when none is
-  // free then, -ENOBUFS, and nothing is lost.
-  virtual void receive_once(uint32_t slot, OpTag tag) = 0;
+  // One completion with what comes next, which stays queued until it is taken. Until then no buffer
+  // is held; when none is free then, -ENOBUFS.
+  virtual void peek_next(uint32_t slot, OpTag tag) = 0;
   // Any table; in one that holds never kWhole.
   virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
   // Any table. op: kShutdown or kRelayShutdown

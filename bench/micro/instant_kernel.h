@@ -101,7 +101,7 @@ class InstantKernel final : public ring::Reactor {
   void receive_packets(int, OpTag) override { unknown(); }
   void take(uint32_t, std::span<char>, OpTag) override { unknown(); }
   void receive_multishot(uint32_t, OpTag) override { unknown(); }
-  void receive_once(uint32_t, OpTag) override { unknown(); }
+  void peek_next(uint32_t, OpTag) override { unknown(); }
   void cancel_request(OpTag, OpTag) override { unknown(); }
   void poll(uint32_t, ring::Readiness, OpTag) override { unknown(); }
   void install(uint32_t, OpTag) override { unknown(); }

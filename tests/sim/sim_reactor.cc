@@ -126,8 +126,8 @@ void SimReactor::discard(uint32_t slot, OpTag tag) {
 void SimReactor::take(uint32_t slot, std::span<char> into, OpTag tag) {
   queue({.verb = Verb::kTake, .tag = tag, .slot = slot, .into = into});
 }
-void SimReactor::receive_once(uint32_t slot, OpTag tag) {
-  queue({.verb = Verb::kReceiveOnce, .tag = tag, .slot = slot});
+void SimReactor::peek_next(uint32_t slot, OpTag tag) {
+  queue({.verb = Verb::kPeekNext, .tag = tag, .slot = slot});
 }
 void SimReactor::receive_multishot(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kReceive, .tag = tag, .slot = slot});

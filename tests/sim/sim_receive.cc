@@ -47,7 +47,7 @@ SimReactor::Answer SimReactor::do_discard(Request& request) {
   return answer(socket.far_ended ? 0 : -EAGAIN);
 }
 
-// Input or its end is there: the next bytes as far as one buffer takes them.
+// A copy of the next bytes, as far as one buffer takes them. REQUIRES: there are some.
 SimReactor::Answer SimReactor::into_buffer(Socket& socket) {
   const uint16_t id = kernel_buffers_.front();
   kernel_buffers_.pop_front();
@@ -55,8 +55,6 @@ SimReactor::Answer SimReactor::into_buffer(Socket& socket) {
   size_t bytes = std::min(socket.rx.size(), size_t{kRelayBufferBytes});
   if (random_.chance(faults_.short_read_percent)) bytes = random_.between(1, bytes);
   socket.rx.copy(std::span(buffer_memory_).subspan(size_t{id} * kRelayBufferBytes, bytes));
-  socket.rx.drop(bytes);
-  socket.far->poke();
   return {true, static_cast<int32_t>(bytes), id};
 }
 
@@ -68,6 +66,8 @@ SimReactor::Answer SimReactor::do_receive(Request& request) {
     if (kernel_buffers_.empty()) return answer(-ENOBUFS);
     if (socket.rx.empty()) break;
     const Answer got = into_buffer(socket);
+    socket.rx.drop(static_cast<size_t>(got.result));
+    socket.far->poke();
     if (random_.chance(faults_.multishot_end_percent)) return got;
     post(request, got, true);
   }
@@ -77,7 +77,7 @@ SimReactor::Answer SimReactor::do_receive(Request& request) {
 }
 
 // It waits for input before it asks for a buffer (IORING_RECVSEND_POLL_FIRST).
-SimReactor::Answer SimReactor::do_receive_once(Request& request) {
+SimReactor::Answer SimReactor::do_peek_next(Request& request) {
   Socket& socket = *request.file;
   touch(socket, "receive");
   const bool input = !socket.rx.empty() || socket.far_ended || socket.error != 0;

@@ -164,8 +164,8 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
       return do_discard(request);
     case Verb::kReceive:
       return do_receive(request);
-    case Verb::kReceiveOnce:
-      return do_receive_once(request);
+    case Verb::kPeekNext:
+      return do_peek_next(request);
     case Verb::kSend:
       return do_send(request);
     case Verb::kShutdown:
