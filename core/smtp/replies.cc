@@ -21,12 +21,43 @@ constexpr std::array<std::string_view, kReplyCount> kReplies = {
 
 constexpr std::string_view kHostnameMark = "$hostname";
 constexpr std::string_view kTeaserCode = "220-";
-constexpr size_t kCodeSize = 3;
+// Postfix's: the footer goes on in the line of the reply.
+constexpr std::string_view kSameLineMark = "\\c";
 constexpr std::string_view kLineEnd = "\r\n";
 constexpr size_t kReplyRoom = kReplyLineMax - kLineEnd.size();
 
 char masked(char c) {
   return c == '\t' || (c >= 32 && c <= 126) ? c : '?';
+}
+
+// One line, masked and cut.
+class LineWriter {
+ public:
+  explicit LineWriter(std::span<char> out) : out_(out) {}
+
+  LineWriter& add(std::string_view text) {
+    for (const char c : text.substr(0, kReplyRoom - size_)) out_[size_++] = masked(c);
+    return *this;
+  }
+  std::string_view text() const { return {out_.data(), size_}; }
+  // Gives the bytes of the whole line.
+  size_t end() {
+    std::ranges::copy(kLineEnd, out_.begin() + static_cast<ptrdiff_t>(size_));
+    return size_ + kLineEnd.size();
+  }
+
+ private:
+  std::span<char> out_;
+  size_t size_ = 0;
+};
+
+// "5.7.1 " (RFC 3463 section 2) behind the code, if it is there.
+std::string_view enhanced_code(std::string_view text) {
+  text.remove_prefix(std::min(text.size(), kReplyCodeSize + 1));
+  const std::string_view word = text.substr(0, text.find(' ') + 1);
+  const bool is_code = std::ranges::count(word, '.') == 2 &&
+                       word.find_first_not_of("0123456789. ") == std::string_view::npos;
+  return is_code ? word : std::string_view();
 }
 
 }  // namespace
@@ -48,7 +79,7 @@ std::string_view continued_reply(ReplyId id) {
     std::array<std::string, kReplyCount> lines;
     for (size_t i = 0; i < kReplyCount; ++i) {
       lines[i] = kReplies[i];
-      lines[i][kCodeSize] = '-';
+      lines[i][kReplyCodeSize] = '-';
     }
     return lines;
   }();
@@ -75,24 +106,34 @@ std::string teaser_line(const Teaser& teaser) {
   return line;
 }
 
+size_t write_reply(const FootedReply& reply, std::span<char> out) {
+  const bool refuses = reply.text.starts_with('4') || reply.text.starts_with('5');
+  const std::string_view footer = refuses ? reply.footer : std::string_view();
+  LYCH_CHECK(out.size() >= (footer.empty() ? kReplyLineMax : kFootedReplyMax));
+  LineWriter line(out);
+  line.add(reply.text);
+  if (footer.starts_with(kSameLineMark)) {
+    line.add(footer.substr(kSameLineMark.size()));
+  } else if (!footer.empty()) {
+    out[kReplyCodeSize] = '-';
+    const size_t first = line.end();
+    LineWriter second(out.subspan(first));
+    second.add(reply.text.substr(0, kReplyCodeSize)).add(" ");
+    second.add(enhanced_code(reply.text)).add(footer);
+    return first + second.end();
+  }
+  return line.end();
+}
+
 size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out) {
   LYCH_CHECK(id == ReplyId::kRefuseListed || id == ReplyId::kDropListed);
-  LYCH_CHECK(out.size() >= kReplyLineMax);
-  size_t size = 0;
-  const auto append = [&](std::string_view text) {
-    for (const char c : text.substr(0, kReplyRoom - size)) out[size++] = masked(c);
-  };
-  append(id == ReplyId::kRefuseListed ? "550" : "521");
-  append(" 5.7.1 Service unavailable; client [");
-  append(listed.client.text());
-  append("] blocked using ");
-  append(listed.reply_name);
-  if (!listed.reason.empty()) {
-    append("; ");
-    append(listed.reason);
-  }
-  std::copy(kLineEnd.begin(), kLineEnd.end(), out.begin() + static_cast<ptrdiff_t>(size));
-  return size + kLineEnd.size();
+  std::array<char, kReplyLineMax> text;
+  LineWriter line(text);
+  line.add(id == ReplyId::kRefuseListed ? "550" : "521");
+  line.add(" 5.7.1 Service unavailable; client [").add(listed.client.text());
+  line.add("] blocked using ").add(listed.reply_name);
+  if (!listed.reason.empty()) line.add("; ").add(listed.reason);
+  return write_reply({.text = line.text(), .footer = listed.footer}, out);
 }
 
 }  // namespace lychgate::smtp

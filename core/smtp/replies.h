@@ -40,6 +40,7 @@ namespace lychgate::smtp {
   X(kEhloUsage, "501 Syntax: EHLO hostname")                                                \
   X(kHelloFirst, "503 5.5.1 Error: send HELO/EHLO first")                                   \
   X(kNotRecognized, "502 5.5.2 Error: command not recognized")                              \
+  X(kBadSyntax, "500 5.5.2 Error: bad syntax")                                              \
   X(kNotImplemented, "502 5.5.1 Error: command not implemented") /* not announced */        \
   X(kMailUsage, "501 5.5.4 Syntax: MAIL FROM:<address>")                                    \
   X(kNestedMail, "503 5.5.1 Error: nested MAIL command")                                    \
@@ -80,6 +81,18 @@ std::string_view continued_reply(ReplyId id);
 
 // RFC 5321 4.5.3.1.5: a reply line is at most 512 octets, code and CRLF included.
 inline constexpr size_t kReplyLineMax = 512;
+// With the line of a footer.
+inline constexpr size_t kFootedReplyMax = 2 * kReplyLineMax;
+inline constexpr size_t kReplyCodeSize = 3;
+
+struct FootedReply {
+  std::string_view text;    // of one line, without its end; a code, a blank, words
+  std::string_view footer;  // behind 4xx and 5xx, see ReplyBook; empty: none
+};
+
+// Gives the bytes written: one or two lines, each masked and cut as below.
+// REQUIRES: out.size() >= kReplyLineMax, kFootedReplyMax with a footer.
+size_t write_reply(const FootedReply& reply, std::span<char> out);
 
 struct Teaser {
   std::string_view banner;    // greet.banner; each $hostname in it is replaced
@@ -93,14 +106,16 @@ std::string teaser_line(const Teaser& teaser);
 
 struct ListedReply {
   IpAddress client;
-  std::string_view reply_name;  // of the list that counted most
-  std::string_view reason;      // its TXT record as it came; empty: none
+  std::string_view reply_name;   // of the list that counted most
+  std::string_view reason;       // its TXT record as it came; empty: none
+  std::string_view footer = {};  // of the dialogue (ReplyBook::footer()); empty: none
 };
 
 // "550 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net; reason\r\n".
 // Cut at kReplyLineMax and masked like the teaser: the reason is a stranger's text. Gives the bytes
 // written; where there is no room to write, reply_bytes() says the same without names.
-// REQUIRES: id is kRefuseListed or kDropListed; out.size() >= kReplyLineMax.
+// REQUIRES: id is kRefuseListed or kDropListed; out.size() >= kReplyLineMax, kFootedReplyMax with a
+// footer.
 size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out);
 
 }  // namespace lychgate::smtp

@@ -1,4 +1,4 @@
-// Replies of the greeting phase: exact bytes, form of every row, and the teaser line.
+// The table of replies: exact bytes, form of every row, footers, and the teaser line.
 
 #include "core/smtp/replies.h"
 
@@ -115,6 +115,55 @@ TEST(ListedReply, IsCutAtTheLineLimit) {
       listed_reply(ReplyId::kRefuseListed, "203.0.113.5", std::string(1000, 'n'), "never seen");
   EXPECT_EQ(name.size(), kReplyLineMax);
   EXPECT_TRUE(name.ends_with("n\r\n"));
+}
+
+std::string footed(std::string_view text, std::string_view footer) {
+  std::array<char, kFootedReplyMax> out;
+  return {out.data(), write_reply({.text = text, .footer = footer}, out)};
+}
+
+TEST(Footer, FollowsARefusal) {
+  struct Row {
+    const char* what;
+    std::string_view text;
+    std::string_view footer;
+    std::string_view want;
+  };
+  const Row rows[] = {
+      {"none", "550 5.5.1 Protocol error", "", "550 5.5.1 Protocol error\r\n"},
+      {"in a line of its own with both codes", "550 5.5.1 Protocol error", "Call 555-0100",
+       "550-5.5.1 Protocol error\r\n550 5.5.1 Call 555-0100\r\n"},
+      {"in the same line", "550 5.5.1 Protocol error", "\\c. Call 555-0100",
+       "550 5.5.1 Protocol error. Call 555-0100\r\n"},
+      {"behind a reply without enhanced code", "458 Unable to queue messages", "Call",
+       "458-Unable to queue messages\r\n458 Call\r\n"},
+      {"what has two dots is no code", "421 mx.example.org Service unavailable", "Call",
+       "421-mx.example.org Service unavailable\r\n421 Call\r\n"},
+      {"never behind what is no refusal", "250 2.0.0 Ok", "Call", "250 2.0.0 Ok\r\n"},
+      {"masked", "550 no", "a\r\n250 b", "550-no\r\n550 a??250 b\r\n"},
+  };
+  for (const Row& row : rows) EXPECT_EQ(footed(row.text, row.footer), row.want) << row.what;
+}
+
+TEST(Footer, IsCutLikeTheReply) {
+  const std::string both = footed("550 " + std::string(1000, 'x'), std::string(1000, 'y'));
+  EXPECT_EQ(both.size(), kFootedReplyMax);
+  EXPECT_EQ(both.find("x\r\n550 y"), kReplyLineMax - 3);
+  EXPECT_TRUE(both.ends_with("y\r\n"));
+  EXPECT_EQ(footed("550 no", "\\c" + std::string(1000, 'y')).size(), kReplyLineMax);
+}
+
+TEST(Footer, FollowsAListedReply) {
+  std::array<char, kFootedReplyMax> out;
+  const size_t size = write_listed_reply(ReplyId::kRefuseListed,
+                                         {.client = IpAddress::parse("203.0.113.5").value(),
+                                          .reply_name = "bl",
+                                          .reason = "spam",
+                                          .footer = "Call"},
+                                         out);
+  EXPECT_EQ(std::string_view(out.data(), size),
+            "550-5.7.1 Service unavailable; client [203.0.113.5] blocked using bl; spam\r\n"
+            "550 5.7.1 Call\r\n");
 }
 
 TEST(Teaser, IsBuiltFromTheBanner) {
