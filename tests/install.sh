@@ -10,11 +10,13 @@ build=(cmake ninja-build g++ pkg-config liburing-dev libldns-dev liblmdb-dev lib
   libgmock-dev libbenchmark-dev ccache git python3)
 tidy=(clang clang-tidy)
 tests=(postfix swaks haproxy rbldnsd unbound procps util-linux prometheus jq zsh fish
-  openssl curl msmtp nmap)
+  openssl curl msmtp nmap libnet-ssleay-perl)
 # All provide mail-transport-agent, so each conflicts with Postfix; and the libraries they need.
-unpacked=(exim4-daemon-light opensmtpd)
-libraries=(libdb5.3 libevent-2.1-7 libgnutls-dane0 libgnutls30 libidn12 libnsl2 libpam0g
-  libpcre2-8-0 libssl3)
+# The light Exim cannot read a PROXY header.
+unpacked=(exim4-daemon-heavy opensmtpd)
+libraries=(libdb5.3 libevent-2.1-7 libgnutls-dane0 libgnutls30 libidn12 libidn2-0 libldap-2.5-0
+  libmariadb3 libnsl2 libpam0g libpcre2-8-0 libperl5.36 libpq5 libsasl2-2 libspf2-2 libsqlite3-0
+  libssl3)
 compare=(gnuplot-nox haproxy postfix rbldnsd iproute2 python3)
 
 to_unpack=()
@@ -46,7 +48,7 @@ unpack() {
     update_once
     mkdir -p "$folder"
     work=$(mktemp -d "$folder/.XXXXXX")
-    (cd "$work" && apt-get download -q "$package" && dpkg -x ./*.deb files)
+    (cd "$work" && apt-get -o APT::Sandbox::User=root download -q "$package" && dpkg -x ./*.deb files)
     chmod 755 "$work/files"
     mv "$work/files" "$folder/$package"
     rm -r "$work"
