@@ -21,8 +21,9 @@ void Backoff::failed(Tick now) {
   until_ = now + std::min(rest, kLongestRestMs);
 }
 
-Pools::Pools(const config::Config& config, std::span<ShardCounters> all, uint32_t self)
-    : config_(config), all_(all), self_(self) {
+Pools::Pools(const config::Config& config, std::span<ShardCounters> all, uint32_t self,
+             const SharedPools* boards)
+    : config_(config), all_(all), self_(self), boards_(boards) {
   LYCH_CHECK(config.pools.size() <= kPoolsMax && self < all.size());
   for (const config::Pool& pool : config.pools) {
     LYCH_CHECK(pool.backends.size() <= kBackendsPerPoolMax);
@@ -39,9 +40,25 @@ uint64_t Pools::open_on_host(Cell cell) const {
   return open;
 }
 
+bool Pools::is_down(uint32_t pool, uint32_t backend) const {
+  const Cell cell = cell_of(pool, backend);
+  const auto& health = boards_->backends[cell.pool][cell.backend].health;
+  return health.load(std::memory_order_relaxed) == static_cast<uint8_t>(BackendHealth::kDown);
+}
+
+// Those that checks have found dead. When that is all of them, the check may be what is wrong.
+TriedSet Pools::passed_over(uint32_t pool) const {
+  if (boards_ == nullptr) return 0;
+  TriedSet down = 0;
+  const auto backends = static_cast<uint32_t>(config_.pools[pool].backends.size());
+  for (uint32_t i = 0; i < backends; ++i) down |= TriedSet{is_down(pool, i)} << i;
+  return static_cast<uint32_t>(std::popcount(down)) == backends ? 0 : down;
+}
+
 Pools::Choice Pools::choose(uint32_t pool, TriedSet tried, Tick now) {
   const config::Pool& settings = config_.pools[pool];
   Choice choice;
+  tried |= passed_over(pool);
   TriedSet equal = 0;  // those with the least load
   uint64_t best_open = 0;
   uint64_t best_weight = 1;

@@ -1,6 +1,6 @@
 // Which backend of a pool takes the next client: least connections by weight among those that are
-// neither full, nor resting after a failure, nor taken out by command, nor tried already; by turns
-// where that is equal.
+// neither full, nor resting after a failure, nor taken out by command, nor tried already, nor found
+// dead by health checks (unless all are); by turns where that is equal.
 // Counts live in the shared block, so a limit holds for the whole host; rest is each shard's own
 // experience. No I/O, told the time.
 
@@ -39,8 +39,10 @@ static_assert(kBackendsPerPoolMax <= 64);
 
 class Pools {
  public:
-  // all: every shard's counters; self: ours among them.
-  Pools(const config::Config& config, std::span<ShardCounters> all, uint32_t self);
+  // all: every shard's counters; self: ours among them; boards: what health checks have found,
+  // nullptr: nothing.
+  Pools(const config::Config& config, std::span<ShardCounters> all, uint32_t self,
+        const SharedPools* boards = nullptr);
 
   struct Choice {
     std::optional<uint32_t> backend;
@@ -60,6 +62,8 @@ class Pools {
     uint32_t pool;
     uint32_t backend;
   };
+  bool is_down(uint32_t pool, uint32_t backend) const;
+  TriedSet passed_over(uint32_t pool) const;
   Cell cell_of(uint32_t pool, uint32_t backend) const {
     return {config_.cells.pools[pool], config_.cells.backends[pool][backend]};
   }
@@ -69,6 +73,7 @@ class Pools {
   const config::Config& config_;
   std::span<ShardCounters> all_;
   uint32_t self_;
+  const SharedPools* boards_;
   std::vector<std::vector<Backoff>> rest_;   // by pool and backend
   std::vector<std::vector<int64_t>> turns_;  // credit of the smooth weighted round-robin, likewise
 };

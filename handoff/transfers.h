@@ -1,6 +1,8 @@
 // Hand-offs in progress: chooses a backend, passes the descriptor or connects and relays, goes to
-// the next backend, the fallback pool or a bounded wait when one fails. News comes out as a queue
-// of outcomes; the session decides what they mean. Owns records and backend sockets, not clients.
+// the next backend, the fallback pool or a bounded wait when one fails. A client that has talked to
+// the gate is handed over by a replay: what it said is said again to the backend, which then
+// answers its last command. News comes out as a queue of outcomes; the session decides what they
+// mean. Owns records and backend sockets, not clients.
 
 #pragma once
 
@@ -20,14 +22,27 @@
 namespace lychgate::handoff {
 
 enum class TransferNews : uint8_t {
-  kTaken,       // pass: the client's descriptor is smtpd's; close ours
-  kGaveUp,      // no backend within the bounds
-  kRelayEnded,  // relay over; close the client
+  kTaken,        // pass: the client's descriptor is smtpd's; close ours
+  kGaveUp,       // no backend within the bounds
+  kRelayEnded,   // relay over; close the client
+  kReplayed,     // a backend goes on where the gate stopped: what was said may be forgotten
+  kSpokeBehind,  // bytes came behind the last command; the client is the session's again
 };
 
 struct Outcome {
   ConnId client;
   TransferNews news;
+  std::string text = {};  // kSpokeBehind: the first of those bytes, at most kSpokenBehindMax
+};
+// As much as a log line quotes.
+inline constexpr size_t kSpokenBehindMax = 100;
+
+// What a client has said to the gate; lives until the outcome. Lines are without their end.
+struct Said {
+  std::string_view hello;      // HELO or EHLO; empty: none
+  std::string_view mail;       // MAIL that the gate has answered with 250; empty: none
+  std::string_view pending;    // the command that the backend is to answer
+  std::string_view announced;  // to the client, as in capabilities.h
 };
 
 struct TransferOptions {
@@ -43,6 +58,9 @@ class Transfers {
 
   // REQUIRES: nothing in flight for the client; its slot is in phase kHandoff.
   void begin(uint32_t client, uint32_t pool, Tick now);
+  // The same for a client in the middle of its session. A pass service gets one end of a socketpair
+  // and all its bytes go through here.
+  void begin_replay(uint32_t client, uint32_t pool, const Said& said, Tick now);
   // A completion of an operation on `slot` that belongs to a transfer.
   void complete(uint32_t slot, const ring::Completion& completion, Tick now);
   // The client's timer fired while it was queued, handed off or relayed.

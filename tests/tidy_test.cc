@@ -129,7 +129,7 @@ const std::vector<Layer>& layers() {
       {"core/daemon", kAll},
       {"ring", {"core/base", "core/config"}},
       {"dns", {"core/base", "core/config", "ring"}},
-      {"handoff", {"core/base", "core/config", "ring"}},
+      {"handoff", {"core/base", "core/config", "core/smtp", "ring"}},
       {"bench", kAll},
       {"tests", kWithBench},
   };

@@ -148,6 +148,9 @@ void Shard::handle(std::span<const Completion> completions, Tick now) {
       case handoff::TransferNews::kRelayEnded:
         run(outcome->client.slot, {EventKind::kRelayEnded, {}}, now);
         break;
+      case handoff::TransferNews::kReplayed:
+      case handoff::TransferNews::kSpokeBehind:
+        break;
     }
   }
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
