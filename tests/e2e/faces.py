@@ -1,7 +1,8 @@
 """The real mail servers that a gate may hand over to, each behind one and the same face.
 
 Owns one instance of each for a run of tests, started when the first test asks for it and stopped by
-close(). A face knows its pool, where it delivers and what it says of a client; nothing of a test."""
+close(). A face knows its pool, where it delivers and what it says of a client;
+nothing of a test."""
 
 import collections
 import unittest

@@ -2,7 +2,8 @@
 
 Owns its configuration and queue; the processes and their namespace are unpacked.UnpackedServer's.
 OpenSMTPD logs the address of a client, not its port, and takes a PROXY header of version 2 only.
-Debian 12's, of 2020, cannot serve TLS with OpenSSL 3 (upstream's issues 1171 and 1239): tls_works()."""
+That of Debian 12 is of 2020 and cannot serve TLS with OpenSSL 3 (upstream's issues 1171 and 1239):
+tls_works() tells."""
 
 import os
 import re

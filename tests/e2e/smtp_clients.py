@@ -52,7 +52,8 @@ def _run(command, **options):
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                             timeout=SECONDS, errors="replace", **options)
     if result.returncode != 0:
-        raise AssertionError(f"{command[0]} ended with {result.returncode}: {result.stdout[-3000:]}")
+        raise AssertionError(f"{command[0]} ended with {result.returncode}: "
+                             f"{result.stdout[-3000:]}")
     return result.stdout
 
 

@@ -27,8 +27,8 @@ class FirstContact(unittest.TestCase):
         self.addCleanup(self.scratch.remove)
 
     def _gate(self, face, **greeting):
-        return Gate(greet(wait=f"{WAIT}s", early_look="0s", **greeting) + limits(per_address=0) + face.pool
-                    + route("out") + table("store", file=self.scratch.file("clients.mdb")))
+        return Gate(greet(wait=f"{WAIT}s", early_look="0s", **greeting) + limits(per_address=0)
+                    + face.pool + route("out") + table("store", file=self.scratch.file("clients.mdb")))
 
     def _send(self, gate, senders, box, block, certificate):
         """All at once, each from an address of its own where it can. {name: (source, digest)}"""

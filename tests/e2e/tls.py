@@ -19,8 +19,8 @@ class Certificate:
         self.path = self._scratch.file("certificate.pem")
         self.key = self._scratch.file("key.pem")
         result = subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-             "-subj", f"/CN={NAME}", "-addext",
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+             "-nodes", "-days", "2", "-subj", f"/CN={NAME}", "-addext",
              f"subjectAltName=DNS:{NAME},DNS:localhost,IP:127.0.0.1",
              "-keyout", self.key, "-out", self.path],
             capture_output=True, text=True, timeout=60)
