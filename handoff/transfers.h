@@ -32,6 +32,9 @@ enum class TransferNews : uint8_t {
 struct Outcome {
   ConnId client;
   TransferNews news;
+  // Of a replay, once its texts are needed no more: with kReplayed, kSpokeBehind and kGaveUp, or
+  // with kRelayEnded when it ended before.
+  uint32_t cookie = kNoSlot;
   std::string text = {};  // kSpokeBehind: the first of those bytes, at most kSpokenBehindMax
 };
 // As much as a log line quotes.
@@ -43,6 +46,9 @@ struct Said {
   std::string_view mail;       // MAIL that the gate has answered with 250; empty: none
   std::string_view pending;    // the command that the backend is to answer
   std::string_view announced;  // to the client, as in capabilities.h
+  // Bytes behind `pending` call the hand-over off; else they are left in the socket for the relay.
+  bool must_be_last = true;
+  uint32_t cookie = kNoSlot;  // of whoever keeps these texts: comes back with the outcome
 };
 
 struct TransferOptions {

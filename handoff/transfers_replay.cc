@@ -4,9 +4,9 @@
 
 namespace lychgate::handoff {
 
-void Transfers::begin_replay(uint32_t client, uint32_t pool, const Said& /*said*/, Tick /*now*/) {
+void Transfers::begin_replay(uint32_t client, uint32_t pool, const Said& said, Tick /*now*/) {
   count(pool, HandoffOutcome::kGaveUp);
-  outcomes_.push_back({connections_.slots.id(client), TransferNews::kGaveUp});
+  outcomes_.push_back({connections_.slots.id(client), TransferNews::kGaveUp, said.cookie});
 }
 
 }  // namespace lychgate::handoff
