@@ -134,6 +134,33 @@ TEST(Routes, FollowWhatIsRemembered) {
   EXPECT_FALSE(routes_by_history(config)) << "known is in the evidence";
 }
 
+// 0: permitted; 1: under stress; 2: everybody.
+TEST(Routes, FollowTheLevelOfOverload) {
+  using config::OverloadLevel;
+  config::Config config;
+  config.routes.emplace_back().when.allowlisted = true;
+  config.routes.emplace_back().when.overload = OverloadLevel::kStress;
+  config.routes.emplace_back();
+  struct Row {
+    const char* what;
+    int evidence;
+    OverloadLevel level;
+    uint32_t want;
+  };
+  const Row rows[] = {
+      {"at other times", 0, OverloadLevel::kNormal, 2},
+      {"at a lesser level", 0, OverloadLevel::kBusy, 2},
+      {"at the level itself", 0, OverloadLevel::kStress, 1},
+      {"at a worse one", 0, OverloadLevel::kEmergency, 1},
+      {"preferred clients keep their route", kAllowlisted, OverloadLevel::kEmergency, 0},
+  };
+  for (const Row& row : rows) {
+    const RouteFacts facts{
+        .evidence = static_cast<uint16_t>(row.evidence), .address = {}, .overload = row.level};
+    EXPECT_EQ(choose_route(facts, config), row.want) << row.what;
+  }
+}
+
 TEST(Routes, AreCertainOnceNoAnswerCanCrossALimit) {
   config::Config config;
   for (const int32_t most : {-8, 3}) config.routes.emplace_back().when.max_score = most;
