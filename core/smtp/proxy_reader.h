@@ -18,7 +18,7 @@ enum class ProxyOutcome : uint8_t {
   kNeedMore,
   kMalformed,  // no header, another version, a bad address, TLVs that do not fit
   kChecksum,   // v2: its CRC-32C TLV (0x03) is wrong
-  kTooLong,    // more than kProxyHeaderReadMax
+  kTooLong,    // v1: no end in 107 bytes; v2: more than kProxyHeaderReadMax
 };
 
 struct ReadProxy {
@@ -30,6 +30,7 @@ struct ReadProxy {
   std::optional<Endpoint> server = {};
 };
 
+// However the bytes come, the first outcome that is not kNeedMore is that of all of them.
 ReadProxy read_proxy_header(std::span<const char> bytes);
 
 }  // namespace lychgate::smtp
