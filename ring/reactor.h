@@ -110,6 +110,7 @@ class Reactor {
   // One completion with what comes next, which stays queued until it is taken. Until then no buffer
   // is held; when none is free then, -ENOBUFS.
   virtual void peek_next(uint32_t slot, OpTag tag) = 0;
+  virtual void receive_next(uint32_t slot, OpTag tag) = 0;  // the same, but it is taken
   // Any table; in one that holds never kWhole.
   virtual void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) = 0;
   // Any table. op: kShutdown or kRelayShutdown

@@ -230,6 +230,12 @@ void UringReactor::receive_multishot(uint32_t slot, OpTag tag) {
   into_relay_buffer(entry, tag);
 }
 
+void UringReactor::receive_next(uint32_t slot, OpTag tag) {
+  const auto [entry, file] = place_of(slot);
+  io_uring_prep_recv(entry, file, nullptr, 0, 0);
+  into_relay_buffer(entry, tag);
+}
+
 void UringReactor::peek_next(uint32_t slot, OpTag tag) {
   const auto [entry, file] = place_of(slot);
   io_uring_prep_recv(entry, file, nullptr, 0, MSG_PEEK);

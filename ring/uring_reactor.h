@@ -57,6 +57,7 @@ class UringReactor : public Reactor {
   void take(uint32_t slot, std::span<char> into, OpTag tag) override;
   void receive_multishot(uint32_t slot, OpTag tag) override;
   void peek_next(uint32_t slot, OpTag tag) override;
+  void receive_next(uint32_t slot, OpTag tag) override;
   void send(uint32_t slot, std::span<const char> bytes, SendMode mode, OpTag tag) override;
   void shutdown_write(uint32_t slot, OpTag tag) override;
   void close(uint32_t slot, OpTag tag) override;

@@ -102,6 +102,7 @@ class InstantKernel final : public ring::Reactor {
   void take(uint32_t, std::span<char>, OpTag) override { unknown(); }
   void receive_multishot(uint32_t, OpTag) override { unknown(); }
   void peek_next(uint32_t, OpTag) override { unknown(); }
+  void receive_next(uint32_t, OpTag) override { unknown(); }
   void cancel_request(OpTag, OpTag) override { unknown(); }
   void poll(uint32_t, ring::Readiness, OpTag) override { unknown(); }
   void install(uint32_t, OpTag) override { unknown(); }

@@ -126,6 +126,9 @@ void SimReactor::discard(uint32_t slot, OpTag tag) {
 void SimReactor::take(uint32_t slot, std::span<char> into, OpTag tag) {
   queue({.verb = Verb::kTake, .tag = tag, .slot = slot, .into = into});
 }
+void SimReactor::receive_next(uint32_t slot, OpTag tag) {
+  queue({.verb = Verb::kReceiveNext, .tag = tag, .slot = slot});
+}
 void SimReactor::peek_next(uint32_t slot, OpTag tag) {
   queue({.verb = Verb::kPeekNext, .tag = tag, .slot = slot});
 }

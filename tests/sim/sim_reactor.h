@@ -55,6 +55,7 @@ class SimReactor : public ring::Reactor {
   void take(uint32_t slot, std::span<char> into, ring::OpTag tag) override;
   void receive_multishot(uint32_t slot, ring::OpTag tag) override;
   void peek_next(uint32_t slot, ring::OpTag tag) override;
+  void receive_next(uint32_t slot, ring::OpTag tag) override;
   void send(uint32_t slot, std::span<const char> bytes, ring::SendMode mode,
             ring::OpTag tag) override;
   void shutdown_write(uint32_t slot, ring::OpTag tag) override;
@@ -215,7 +216,7 @@ class SimReactor : public ring::Reactor {
   Answer do_discard(Request& request);
   Answer do_take(Request& request);
   Answer do_receive(Request& request);
-  Answer do_peek_next(Request& request);
+  Answer do_next(Request& request);
   Answer into_buffer(Socket& socket);
   Answer do_send(Request& request);
   Answer do_shutdown(Request& request);

@@ -77,13 +77,19 @@ SimReactor::Answer SimReactor::do_receive(Request& request) {
 }
 
 // It waits for input before it asks for a buffer (IORING_RECVSEND_POLL_FIRST).
-SimReactor::Answer SimReactor::do_peek_next(Request& request) {
+SimReactor::Answer SimReactor::do_next(Request& request) {
   Socket& socket = *request.file;
   touch(socket, "receive");
   const bool input = !socket.rx.empty() || socket.far_ended || socket.error != 0;
   if (!input) return not_yet();
   if (kernel_buffers_.empty()) return answer(-ENOBUFS);
-  if (!socket.rx.empty()) return into_buffer(socket);
+  if (!socket.rx.empty()) {
+    const Answer got = into_buffer(socket);
+    if (request.verb == Verb::kPeekNext) return got;
+    socket.rx.drop(static_cast<size_t>(got.result));
+    socket.far->poke();
+    return got;
+  }
   return answer(socket.error != 0 ? -take_error(socket) : 0);
 }
 

@@ -165,7 +165,8 @@ SimReactor::Answer SimReactor::attempt_on_slot(Request& request) {
     case Verb::kReceive:
       return do_receive(request);
     case Verb::kPeekNext:
-      return do_peek_next(request);
+    case Verb::kReceiveNext:
+      return do_next(request);
     case Verb::kSend:
       return do_send(request);
     case Verb::kShutdown:
