@@ -57,7 +57,7 @@ void Relay::start(RelayContext& context, const Ends& ends, ring::BufferLease gre
   directions_[0].from = directions_[1].to = ends.client;
   directions_[0].to = directions_[1].from = ends.backend;
   directions_[1].receiving = ends.backend_receiving;
-  directions_[1].queue.push(context.links, std::move(greeting));
+  if (greeting) directions_[1].queue.push(context.links, std::move(greeting));
   pump(context, directions_[1]);
   for (RelayDirection& way : directions_) receive(context, way);
 }

@@ -79,7 +79,7 @@ class Relay {
     uint32_t index = 0;              // the name of this relay in RelayContext::starved
     bool backend_receiving = false;  // the backend's receive is armed already
   };
-  // Starts both directions. greeting: the bytes the backend has already sent.
+  // Starts both directions. greeting: the bytes the backend has already sent, if any.
   void start(RelayContext& context, const Ends& ends, ring::BufferLease greeting, Tick now);
   // A completion of one of the relay's operations on either slot.
   void complete(RelayContext& context, const ring::Completion& completion, Tick now);

@@ -52,13 +52,19 @@ SessionEnds Transfers::ends_of(const Record& record) const {
 }
 
 void Transfers::begin(uint32_t client, uint32_t pool, Tick now) {
+  if (Record* record = begin_record(client, pool, {}, now)) next_backend(*record, now);
+}
+
+// nullptr: all records are in use, which has been said.
+Transfers::Record* Transfers::begin_record(uint32_t client, uint32_t pool, const Said& said,
+                                           Tick now) {
   Slot& slot = connections_.slots[client];
   LYCH_CHECK(slot.phase == Phase::kHandoff && slot.in_flight == 0);
   const ConnId id = connections_.slots.id(client);
   if (free_.empty()) {
     count(pool, HandoffOutcome::kGaveUp);
-    outcomes_.push_back({id, TransferNews::kGaveUp});
-    return;
+    outcomes_.push_back({id, TransferNews::kGaveUp, said.cookie});
+    return nullptr;
   }
   Record& record = records_[free_.back()];
   slot.transfer = free_.back();
@@ -69,15 +75,18 @@ void Transfers::begin(uint32_t client, uint32_t pool, Tick now) {
   record.fallbacks = 0;
   record.begun = now;
   record.waiting = false;
+  record.replays = !said.pending.empty();
+  record.said = said;
   record.server = config_.listens[slot.listener].address;
-  next_backend(record, now);
+  return &record;
 }
 
 void Transfers::next_backend(Record& record, Tick now) {
   for (;;) {
     Pools::Choice choice = pools_.choose(record.pool, record.tried, now);
     // The last free slots may be promised to accepts, and those must not find the table full.
-    if (connections_.free_slots() == 0) choice = {.backend = std::nullopt, .any_full = true};
+    const bool room = record.replays ? may_replay() : connections_.free_slots() > 0;
+    if (!room) choice = {.backend = std::nullopt, .any_full = true};
     if (choice.backend) {
       record.backend = *choice.backend;
       break;
@@ -94,7 +103,10 @@ void Transfers::next_backend(Record& record, Tick now) {
                                    connections_.begin(Op::kBackendSocket, record.client.slot));
   record.opening = 1;
   record.opening_error = 0;
-  if (backend_of(record).method != HandoffMethod::kPass) return;
+  const bool passes = backend_of(record).method == HandoffMethod::kPass;
+  if (record.replays) record.replay = lend_replay();
+  if (passes && record.replays) open_pair(record);
+  if (!passes || (record.replays && !needs_local_address(record))) return;
   ++record.opening;
   connections_.reactor.install(record.client.slot,
                                connections_.begin(Op::kInstall, record.client.slot));
@@ -168,17 +180,20 @@ void Transfers::drop_backend(Record& record) {
   connections_.timers.cancel(record.client.slot);
   if (record.real_fd >= 0) connections_.reactor.close_fd(record.real_fd);
   record.real_fd = -1;
+  take_back_replay(record);
+  if (record.pair_slot != kNoSlot) connections_.retire(record.pair_slot);
+  record.pair_slot = kNoSlot;
   if (record.backend_slot != kNoSlot) connections_.retire(record.backend_slot);
   record.backend_slot = kNoSlot;
   pools_.closed(record.pool, record.backend);
 }
 
 // REQUIRES: no backend is held any more.
-void Transfers::end(Record& record, TransferNews news) {
+void Transfers::end(Record& record, TransferNews news, std::string text) {
   LYCH_CHECK(record.backend_slot == kNoSlot && record.real_fd < 0);
   connections_.timers.cancel(record.client.slot);
   connections_.slots[record.client.slot].transfer = kNoSlot;
-  outcomes_.push_back({record.client, news});
+  outcomes_.push_back({record.client, news, record.said.cookie, std::move(text)});
   record.stage = Stage::kFree;
   free_.push_back(index_of(record));
 }
@@ -202,6 +217,12 @@ void Transfers::complete(uint32_t slot, const Completion& completion, Tick now) 
       return header_sent(record, completion, now);
     case Stage::kGreeting:
       return greeted(record, completion, now);
+    case Stage::kReplaying:
+      return talked(record, completion, now);
+    case Stage::kPeeking:
+      return peeked(record, completion, now);
+    case Stage::kAnswering:
+      return answered(record, completion, now);
     case Stage::kRelaying:
       record.relay.complete(relays_, completion, now);
       return watch_relay(record, now);
@@ -226,8 +247,13 @@ void Transfers::timer(uint32_t client, Tick now) {
       return attempt_failed(record, HandoffOutcome::kTimedOut, "no greeting in time", now);
     case Stage::kUntaken:
       return not_taken_in_time(record);
+    case Stage::kReplaying:
+      return broken_off(record, HandoffOutcome::kTimedOut, "none in time", now);
+    case Stage::kAnswering:  // the client does not read
+      return connections_.reactor.cancel(client, connections_.begin(Op::kCancel, client));
     case Stage::kRelaying:
       return relay_timer(record, now);
+    case Stage::kPeeking:
     case Stage::kOpening:
     case Stage::kInstalling:
     case Stage::kPassing:

@@ -17,6 +17,7 @@
 #include "handoff/pass_attributes.h"
 #include "handoff/pools.h"
 #include "handoff/relay.h"
+#include "handoff/replay.h"
 #include "ring/connections.h"
 
 namespace lychgate::handoff {
@@ -39,17 +40,6 @@ struct Outcome {
 };
 // As much as a log line quotes.
 inline constexpr size_t kSpokenBehindMax = 100;
-
-// What a client has said to the gate; lives until the outcome. Lines are without their end.
-struct Said {
-  std::string_view hello;      // HELO or EHLO; empty: none
-  std::string_view mail;       // MAIL that the gate has answered with 250; empty: none
-  std::string_view pending;    // the command that the backend is to answer
-  std::string_view announced;  // to the client, as in capabilities.h
-  // Bytes behind `pending` call the hand-over off; else they are left in the socket for the relay.
-  bool must_be_last = true;
-  uint32_t cookie = kNoSlot;  // of whoever keeps these texts: comes back with the outcome
-};
 
 struct TransferOptions {
   const config::Config& config;
@@ -103,6 +93,9 @@ class Transfers {
     kUntaken,     // until smtpd has read them
     kHeader,      // PROXY header on its way
     kGreeting,    // until the backend's first byte
+    kReplaying,   // talks to the backend in the client's name
+    kPeeking,     // whether the client has sent more than its last command
+    kAnswering,   // the backend's reply to that command is on its way to the client
     kRelaying,
   };
   struct Record {
@@ -117,7 +110,10 @@ class Transfers {
     Tick begun = 0;
     bool waiting = false;  // give_up_at is set
     Tick give_up_at = 0;
-    int real_fd = -1;
+    int real_fd = -1;  // pass: the client's, or the service's end of a socketpair
+    int our_end = -1;  // the other end, until it has a slot
+    int adopted = -1;  // our_end, until the kernel has written that slot in its place
+    uint32_t pair_slot = kNoSlot;
     uint32_t opening = 0;   // requests of kOpening in flight
     int opening_error = 0;  // the first of them that failed
     bool pass_connected = false;
@@ -126,6 +122,9 @@ class Transfers {
     std::array<char, kPassBytesMax> bytes;  // attributes or PROXY header
     ring::DescriptorMessage message;
     Relay relay;
+    bool replays = false;
+    Said said;
+    std::unique_ptr<Replay> replay;  // lent for one attempt
   };
 
   void next_backend(Record& record, Tick now);
@@ -134,7 +133,8 @@ class Transfers {
   void wait_for_backend(Record& record, Tick now);
   void attempt_failed(Record& record, HandoffOutcome why, std::string_view cause, Tick now);
   void drop_backend(Record& record);
-  void end(Record& record, TransferNews news);
+  void end(Record& record, TransferNews news, std::string text = {});
+  Record* begin_record(uint32_t client, uint32_t pool, const Said& said, Tick now);
 
   void socket_opened(Record& record, const ring::Completion& completion, Tick now);
   void connected(Record& record, const ring::Completion& completion, Tick now);
@@ -150,6 +150,25 @@ class Transfers {
   void header_sent(Record& record, const ring::Completion& completion, Tick now);
   void await_greeting(Record& record, Tick now);
   void greeted(Record& record, const ring::Completion& completion, Tick now);
+  // handoff/transfers_replay.cc
+  bool may_replay() const;
+  std::unique_ptr<Replay> lend_replay();
+  void take_back_replay(Record& record);
+  void open_pair(Record& record);
+  void pair_opened(Record& record, int32_t result);
+  void begin_talk(Record& record, Tick now);
+  void listen(Record& record);
+  void say_line(Record& record, Replay::Step step, std::string_view line, Tick now);
+  void talked(Record& record, const ring::Completion& completion, Tick now);
+  void replied(Record& record, Tick now);
+  void greeting_came(Record& record, Tick now);
+  void say_next(Record& record, Tick now);
+  void broken_off(Record& record, HandoffOutcome why, std::string_view cause, Tick now);
+  void replay_failed(Record& record, HandoffOutcome why, std::string_view cause, Tick now);
+  void peek(Record& record);
+  void peeked(Record& record, const ring::Completion& completion, Tick now);
+  void answered(Record& record, const ring::Completion& completion, Tick now);
+  void arm_stage(Record& record, Tick now);
   void relay_timer(Record& record, Tick now);
   void watch_relay(Record& record, Tick now);
 
@@ -171,6 +190,9 @@ class Transfers {
   std::vector<uint32_t> resuming_;  // the starved of this turn, kept for its memory
   bool stopping_ = false;
   std::array<std::optional<Tick>, kPoolsMax> fallback_said_{};
+  std::array<std::optional<Tick>, kPoolsMax> replay_said_{};
+  std::deque<std::unique_ptr<Replay>> replays_;  // not lent, the one used longest ago first
+  uint32_t replays_made_ = 0;                    // at most kReplaysMax
   std::deque<Outcome> outcomes_;
   std::deque<std::string> warnings_;  // at most kWarningsMax
 };

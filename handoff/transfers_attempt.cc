@@ -40,15 +40,20 @@ HandoffOutcome outcome_of(int error) {
 
 // The socket, and for pass the client's real descriptor, asked for in one turn.
 void Transfers::opened(Record& record, const Completion& completion, Tick now) {
+  const Op op = completion.tag.operation();
+  const bool is_socket = op == Op::kBackendSocket;
   --record.opening;
-  const bool is_socket = completion.tag.operation() == Op::kBackendSocket;
   if (is_socket) connections_.slot_came();
+  if (op == Op::kBackendPair) pair_opened(record, completion.result);
   if (completion.result < 0) {
     if (record.opening_error == 0) record.opening_error = -completion.result;
   } else if (is_socket) {
     record.backend_slot = static_cast<uint32_t>(completion.result);
     connections_.open_backend(record.backend_slot, index_of(record));
-  } else {
+  } else if (op == Op::kInstall && record.replays) {
+    record.server = connections_.reactor.local_endpoint(completion.result);
+    connections_.reactor.close_fd(completion.result);
+  } else if (op == Op::kInstall) {
     record.real_fd = completion.result;
   }
   if (record.opening > 0) return;
@@ -104,7 +109,7 @@ void Transfers::client_installed(Record& record, const Completion& completion, T
 // been woken by the connection finds the descriptor there and need not sleep again. After a refused
 // connect the send fails as well (-ENOTCONN) and nothing has been given away.
 void Transfers::send_descriptor(Record& record) {
-  if (needs_local_address(record)) {
+  if (!record.replays && needs_local_address(record)) {
     record.server = connections_.reactor.local_endpoint(record.real_fd);
   }
   const size_t size = write_pass_attributes(ends_of(record), record.bytes);
@@ -149,6 +154,7 @@ void Transfers::passed(Record& record, const Completion& completion, Tick now) {
     const int error = completion.result < 0 ? -completion.result : EMSGSIZE;
     return attempt_failed(record, outcome_of(error), errno_text(error), now);
   }
+  if (record.replays) return begin_talk(record, now);
   record.stage = Stage::kUntaken;
   arm(record, now + to_ticks(config_.pools[record.pool].take_timeout));
   connections_.reactor.poll(record.backend_slot, ring::Readiness::kInput,
@@ -203,6 +209,7 @@ void Transfers::header_sent(Record& record, const Completion& completion, Tick n
 }
 
 void Transfers::await_greeting(Record& record, Tick now) {
+  if (record.replays) return begin_talk(record, now);
   record.stage = Stage::kGreeting;
   arm(record, now + to_ticks(config_.pools[record.pool].greeting_timeout));
   connections_.reactor.receive_multishot(
