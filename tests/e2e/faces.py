@@ -72,11 +72,17 @@ def wait_delivered(face, box, count, seconds=60):
     return face.server.delivered(box)
 
 
-def wait_clients(face, mark, count, seconds=10):
-    """What the server logged of its clients, once there are so many; a log may lag behind."""
-    wait_until(lambda: len(face.clients(mark)) >= count, seconds,
-               f"{face.name} has logged {count} clients: {face.clients(mark)}", pause=0.05)
-    return face.clients(mark)
+def wait_clients(face, mark, clients, seconds=10):
+    """Until the server has logged each (address, port) as often as it is given, and nobody else but
+    this host, from where a gate's health checks come. A log may lag behind."""
+    if face.clients(mark) and face.clients(mark)[0][1] is None:
+        clients = [(address, None) for address, _ in clients]
+    wanted = collections.Counter(clients)
+    wait_until(lambda: not wanted - collections.Counter(face.clients(mark)), seconds,
+               f"{face.name} has logged {clients[:20]}, not {face.clients(mark)[:20]}", pause=0.05)
+    others = collections.Counter(face.clients(mark)) - wanted
+    if any(address != "127.0.0.1" for address, _ in others):
+        raise AssertionError(f"{face.name} has logged others too: {others}")
 
 
 def close():

@@ -1,0 +1,50 @@
+"""What tests of the dialogue ask of a gate: that it knows its backends, and that nothing is left.
+
+Knows the gate's status, its processes and the wording of its log; owns nothing."""
+
+import os
+import re
+
+from gate import greet, pool, route
+from scratch import wait_until
+
+
+def body(*backends, wait="0s", dialogue="", **settings):
+    """A gate's configuration: strangers talk to it at once and go to these backends."""
+    return (greet(wait=wait) + dialogue + pool("out", *backends, proxy_protocol="none", **settings)
+            + route("out"))
+
+
+def wait_checked(gate, checks=1):
+    """Until so many health checks are over: from then on EHLO announces what backends can."""
+    wait_until(lambda: gate.counter("backend_checks") >= checks, 10, "backends were checked")
+    wait_until(lambda: gate.total()["phases"]["backend"] == 0, 10, "the checks are over")
+
+
+def wait_nothing_left(gate, seconds=15):
+    """Until every slot is free; returns the last totals of the status."""
+    def free():
+        total = gate.total()
+        return None if any(total["phases"].values()) or total["held"] else total
+    return wait_until(free, seconds, f"every slot is free: {gate.total()}")
+
+
+def open_files(gate):
+    """Descriptors of all shards, those that only their rings know included."""
+    count = 0
+    for pid in gate.shard_pids():
+        for entry in os.listdir(f"/proc/{pid}/fdinfo"):
+            count += 1
+            try:
+                with open(f"/proc/{pid}/fdinfo/{entry}", encoding="ascii", errors="replace") as f:
+                    table = f.read().partition("UserFiles:")[2].partition("UserBufs:")[0]
+            except OSError:
+                continue
+            count += len(re.findall(r"(?m)^\s*\d+: ", table))
+    return count
+
+
+def said_of(gate, source):
+    """Log lines about one address, each without what names the connection."""
+    where = re.escape(f"[{source}]:")
+    return [line.split("]: ", 1)[1] for line in gate.log().splitlines() if re.search(where, line)]
