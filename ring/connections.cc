@@ -27,7 +27,7 @@ uint32_t Connections::open_client(const Arrival& arrival, Tick now) {
   counters.enter_phase(Phase::kSilentWait);
   slot.address = arrival.peer.address;
   slot.port = arrival.peer.port;
-  slot.listener = arrival.listener;
+  slot.listener = arrival.listener & (kListenersMax - 1);
   slot.started = now;
   ShardCounters::shift(counters.held, 1);
   return slots.address_add(slot.address);
@@ -44,6 +44,7 @@ void Connections::move_client(uint32_t from, uint32_t to) {
   slot.started = old.started;
   slot.evidence = old.evidence;
   slot.score = old.score;
+  slot.misconduct = old.misconduct;
   slot.past = old.past;
   counters.enter_phase(slot.phase);
   // What stays behind is no client: neither its address nor its place among the held is given up.

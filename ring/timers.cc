@@ -34,6 +34,7 @@ Timers::List& Timers::list_of(const Slot& slot) {
       return wheel_[bucket_of(slot.timer.deadline)];
     case TimerHome::kDue:
       return due_;
+    case TimerHome::kTarpit:  // core/daemon/tarpit.h keeps that list
     case TimerHome::kNone:
       break;
   }
