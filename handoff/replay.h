@@ -14,10 +14,10 @@ namespace lychgate::handoff {
 // What a client has said to the gate; lives until the outcome. Lines are without their end and no
 // longer than kDialogueLineMax.
 struct Said {
-  std::string_view hello;      // HELO or EHLO; empty: none
-  std::string_view mail;       // MAIL that the gate has answered with 250; empty: none
-  std::string_view pending;    // the command that the backend is to answer
-  std::string_view announced;  // to the client, as in capabilities.h; empty after HELO
+  std::string_view hello = {};      // HELO or EHLO; empty: none
+  std::string_view mail = {};       // MAIL that the gate has answered with 250; empty: none
+  std::string_view pending = {};    // the command that the backend is to answer
+  std::string_view announced = {};  // to the client, as in capabilities.h; empty after HELO
   // Bytes behind `pending` call the hand-over off; else they are left in the socket for the relay.
   bool must_be_last = true;
   uint32_t cookie = kNoSlot;  // of whoever keeps these texts: comes back with the outcome
