@@ -2,7 +2,6 @@
 // noise. A failure is a failed check or a sanitizer's report; the seed is fixed, so it comes again.
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "core/base/client_record.h"
 #include "core/daemon/carry.h"
 #include "tests/dns/wire_messages.h"
+#include "tests/fuzz/streams.h"
 #include "tests/fuzz/targets.h"
 #include "tests/fuzz/wire_fuzz.h"
 #include "tests/sim/random.h"
@@ -22,12 +22,6 @@ namespace lychgate::fuzz {
 namespace {
 
 using namespace std::string_view_literals;
-
-#ifdef NDEBUG
-constexpr int kRounds = 400'000;
-#else
-constexpr int kRounds = 30'000;  // unoptimised, or with sanitizers
-#endif
 
 // Without its question: the target puts its own in.
 std::vector<char> without_question(std::vector<char> message, size_t question_size) {
@@ -55,32 +49,6 @@ TEST(FuzzSmoke, WireTakesAnyMessage) {
     std::vector<char> noise(random.between(0, 80));
     for (char& c : noise) c = static_cast<char>(random.next());
     feed_wire(static_cast<uint8_t>(random.next()), noise);
-  }
-}
-
-// Two bytes for the target and some fragments, now and then with a byte changed.
-std::vector<uint8_t> stream_of(sim::Random& random,
-                               std::initializer_list<std::string_view> fragments) {
-  std::string text = {static_cast<char>(random.next()), static_cast<char>(random.next())};
-  for (uint64_t left = random.between(0, 12); left > 0; --left) text += random.pick(fragments);
-  if (random.one_in(4)) text[random.between(0, text.size() - 1)] = static_cast<char>(random.next());
-  return {text.begin(), text.end()};
-}
-
-TEST(FuzzSmoke, LinesAreReadFromAnyStream) {
-  sim::Random random(20240602);
-  for (int i = 0; i < kRounds; ++i) {
-    fuzz_lines(stream_of(random, {"\r\n"sv, "\r\n"sv, "\n"sv, "\r"sv, "\0"sv, "\xff"sv, "EHLO a"sv,
-                                  "x"sv, "."sv, "a line that is longer than most bounds are"sv}));
-  }
-}
-
-TEST(FuzzSmoke, RepliesAreReadFromAnyStream) {
-  sim::Random random(20240603);
-  for (int i = 0; i < kRounds; ++i) {
-    fuzz_replies(stream_of(random, {"250-"sv, "250-8BIT\r\n"sv, "250 ok\r\n"sv, "250\r\n"sv,
-                                    "250-\n"sv, "220 mx"sv, "\r\n"sv, "\r"sv, "\0"sv, "\xc3\xa9"sv,
-                                    "451 no\r\n"sv, "199 "sv, "600-"sv, "25"sv, "very long"sv}));
   }
 }
 

@@ -14,6 +14,10 @@ void fuzz_wire(std::span<const uint8_t> input);
 void fuzz_lines(std::span<const uint8_t> input);
 // core/smtp/reply_reader.h. First byte: the bounds of a line and of a reply; second: as above.
 void fuzz_replies(std::span<const uint8_t> input);
+// core/smtp/engine.h, command.h. First byte: how the client is treated; second: as above.
+void fuzz_dialogue(std::span<const uint8_t> input);
+// core/smtp/proxy_reader.h.
+void fuzz_proxy(std::span<const uint8_t> input);
 // core/daemon/control_request.h: a line without its end.
 void fuzz_control(std::span<const uint8_t> input);
 // core/daemon/carry.h: a lot.
