@@ -9,7 +9,8 @@ Verdict judge_bare_newline(const Facts& facts, const config::Config& config) {
   return apply_action(config.dialogue.bare_newline.action,
                       {.reason = Reason::kBareNewline,
                        .refuse = smtp::ReplyId::kRefuseProtocol,
-                       .drop = smtp::ReplyId::kDropProtocol});
+                       .drop = smtp::ReplyId::kDropProtocol},
+                      facts);
 }
 
 }  // namespace lychgate::admission

@@ -1,4 +1,4 @@
-// Tests that are remembered in this version: the wait and the DNS lists.
+// Tests that are remembered: the wait, the DNS lists and those of the dialogue.
 
 #include "core/admission/history.h"
 
@@ -11,10 +11,27 @@
 namespace lychgate::admission {
 namespace {
 
-constexpr std::initializer_list<ScreenTest> kTests = {ScreenTest::kPregreet, ScreenTest::kLists};
+constexpr std::initializer_list<ScreenTest> kTests = {ScreenTest::kPregreet, ScreenTest::kLists,
+                                                      ScreenTest::kPipelining, ScreenTest::kNonSmtp,
+                                                      ScreenTest::kBareNewline};
+constexpr std::initializer_list<ScreenTest> kDialogueTests = {
+    ScreenTest::kPipelining, ScreenTest::kNonSmtp, ScreenTest::kBareNewline};
+
+// REQUIRES: a test of the dialogue.
+const config::DialogueTest& settings_of(ScreenTest test, const config::Dialogue& dialogue) {
+  if (test == ScreenTest::kPipelining) return dialogue.pipelining;
+  return test == ScreenTest::kNonSmtp ? dialogue.non_smtp_command : dialogue.bare_newline;
+}
 
 config::Action action_of(ScreenTest test, const config::Config& config) {
-  return test == ScreenTest::kPregreet ? config.greet.pregreet : config.dnsl.action;
+  if (test == ScreenTest::kPregreet) return config.greet.pregreet;
+  if (test == ScreenTest::kLists) return config.dnsl.action;
+  return settings_of(test, config.dialogue).action;
+}
+
+// Who is deferred must be able to come back.
+bool is_remembered(config::Action action) {
+  return action != config::Action::kIgnore && action != config::Action::kDefer;
 }
 
 Seconds passed_until(const ClientRecord& record, ScreenTest test) {
@@ -27,9 +44,9 @@ std::optional<ScreenTest> offence_in(uint8_t failed, const config::Config& confi
   const uint8_t counted = failed & enabled_tests(config);
   for (const ScreenTest test : kTests) {
     const config::Action action = action_of(test, config);
-    if ((counted & bit_of(test)) == 0 || action == config::Action::kIgnore) continue;
+    if ((counted & bit_of(test)) == 0 || !is_remembered(action)) continue;
     out = test;
-    if (action == config::Action::kDrop) break;
+    if (action == config::Action::kDrop || action == config::Action::kHold) break;
   }
   return out;
 }
@@ -46,20 +63,65 @@ Seconds lists_until(const Conduct& conduct, const config::Dnsl& dnsl, Seconds no
   return until(now, std::max(std::min(ttl, dnsl.life_max), dnsl.life_min));
 }
 
+void add_dialogue_passes(const Conduct& conduct, const config::Config& config, Seconds now,
+                         ClientRecord& visit) {
+  for (const ScreenTest test : kDialogueTests) {
+    const config::DialogueTest& settings = settings_of(test, config.dialogue);
+    const bool passed = settings.enable && (conduct.misconduct & misconduct_of(test)) == 0;
+    if (!passed || settings.life.count() == 0) continue;
+    visit.passed_until[static_cast<size_t>(test)] = until(now, settings.life);
+  }
+}
+
 void add_passes(const Conduct& conduct, const config::Config& config, Seconds now,
                 ClientRecord& visit) {
-  const Facts facts{conduct.evidence};
+  const Facts facts{conduct.evidence, conduct.misconduct};
   Seconds& pregreet = visit.passed_until[static_cast<size_t>(ScreenTest::kPregreet)];
   Seconds& lists = visit.passed_until[static_cast<size_t>(ScreenTest::kLists)];
   if (!facts.has(kListsFailed)) lists = lists_until(conduct, config.dnsl, now);
   if (facts.has(kSpokeEarly)) return;
   if (facts.has(kWaited) && config.greet.life.count() > 0) pregreet = until(now, config.greet.life);
-  if (facts.has(kListsAllow)) pregreet = std::max(pregreet, lists);
+  if (!facts.has(kListsAllow)) return;
+  pregreet = std::max(pregreet, lists);
+  for (const ScreenTest test : kDialogueTests) {
+    visit.passed_until[static_cast<size_t>(test)] = lists;
+  }
 }
 
 }  // namespace
 
+ScreenTest test_of(Misconduct bit) {
+  switch (bit) {
+    case kPipelined:
+      return ScreenTest::kPipelining;
+    case kSpokeNonSmtp:
+      return ScreenTest::kNonSmtp;
+    case kBareNewline:
+      break;
+  }
+  return ScreenTest::kBareNewline;
+}
+
+uint8_t misconduct_of(ScreenTest test) {
+  for (const Misconduct bit : {kPipelined, kSpokeNonSmtp, kBareNewline}) {
+    if (test_of(bit) == test) return bit;
+  }
+  return 0;
+}
+
+uint8_t dialogue_tests(const config::Config& config) {
+  uint8_t out = 0;
+  for (const ScreenTest test : kDialogueTests) {
+    if (settings_of(test, config.dialogue).enable) out |= bit_of(test);
+  }
+  return out;
+}
+
 uint8_t enabled_tests(const config::Config& config) {
+  return static_cast<uint8_t>(wait_tests(config) | dialogue_tests(config));
+}
+
+uint8_t wait_tests(const config::Config& config) {
   uint8_t out = 0;
   if (config.greet.wait.count() > 0) out |= bit_of(ScreenTest::kPregreet);
   if (!config.dnsl.sites.empty()) out |= bit_of(ScreenTest::kLists);
@@ -97,7 +159,8 @@ uint16_t with_history(uint16_t evidence, const History& history) {
   if ((out & kAllowlisted) != 0) return static_cast<uint16_t>(out);
   if (history.offence) {
     out |= kRemembered;
-    out |= *history.offence == ScreenTest::kLists ? kListsFailed : kSpokeEarly;
+    if (*history.offence == ScreenTest::kLists) out |= kListsFailed;
+    if (*history.offence == ScreenTest::kPregreet) out |= kSpokeEarly;
   } else if (history.is_known) {
     out |= kRemembered;
   }
@@ -105,26 +168,29 @@ uint16_t with_history(uint16_t evidence, const History& history) {
 }
 
 ClientRecord visit_of(const Conduct& conduct, const config::Config& config, Seconds now) {
-  const Facts facts{conduct.evidence};
+  const Facts facts{conduct.evidence, conduct.misconduct, conduct.returned};
   const Verdict verdict = judge(facts, config);
   ClientRecord visit;
   visit.first_seen = visit.last_seen = now;
   visit.score = conduct.score;
   if (verdict.decision == Decision::kPass) {
-    visit.passes = 1;
+    visit.passes = conduct.left ? 0 : 1;
     const bool tested = !facts.has(kAllowlisted) && !facts.has(kRemembered);
     if (tested) add_passes(conduct, config, now, visit);
+    if (tested && conduct.talked) add_dialogue_passes(conduct, config, now, visit);
     return visit;
   }
   visit.failures = 1;
   if (config.store.failures.count() == 0) return visit;
   visit.failed_until = until(now, config.store.failures);
-  const auto failed = [&](Evidence bit, config::Action action, ScreenTest test) {
-    const bool counts = facts.has(bit) && action != config::Action::kIgnore;
-    if (counts) visit.failed |= bit_of(test);
-  };
-  failed(kSpokeEarly, config.greet.pregreet, ScreenTest::kPregreet);
-  failed(kListsFailed, config.dnsl.action, ScreenTest::kLists);
+  for (const ScreenTest test : kTests) {
+    const bool failed = test == ScreenTest::kPregreet ? facts.has(kSpokeEarly)
+                        : test == ScreenTest::kLists
+                            ? facts.has(kListsFailed)
+                            : (facts.misconduct & misconduct_of(test)) != 0;
+    if (failed && is_remembered(action_of(test, config))) visit.failed |= bit_of(test);
+  }
+  if (visit.failed == 0) visit.failed_until = 0;
   return visit;
 }
 

@@ -28,16 +28,25 @@ struct History {
 
 History history_of(const ClientRecord& record, const config::Config& config, Seconds now);
 
-// Bits of ScreenTest that a stranger has to pass.
+// Bits of ScreenTest that a stranger has to pass: those of its wait, those of its dialogue, all.
+uint8_t wait_tests(const config::Config& config);
+uint8_t dialogue_tests(const config::Config& config);
 uint8_t enabled_tests(const config::Config& config);
 
 // The evidence of a client that has just come, with what its history adds. A command goes before
 // the access list; who is permitted or rejected by either is no offender and not known.
 uint16_t with_history(uint16_t evidence, const History& history);
+// The test of a bit of Misconduct, and the bits of a test.
+ScreenTest test_of(Misconduct bit);
+uint8_t misconduct_of(ScreenTest test);
 
 // How a client has behaved on one visit, at its verdict.
 struct Conduct {
   uint16_t evidence = 0;        // bits of lychgate::Evidence
+  uint8_t misconduct = 0;       // bits of lychgate::Misconduct
+  bool returned = false;        // its network came back after it was deferred
+  bool talked = false;          // it took the tests of the dialogue, to their end
+  bool left = false;            // before it was let on
   int16_t score = 0;            // of the DNS lists
   uint32_t lists_good_for = 0;  // seconds that the lists' answers live; 0: some is missing
 };

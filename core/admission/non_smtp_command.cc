@@ -9,7 +9,8 @@ Verdict judge_non_smtp_command(const Facts& facts, const config::Config& config)
   return apply_action(config.dialogue.non_smtp_command.action,
                       {.reason = Reason::kSpokeNonSmtp,
                        .refuse = smtp::ReplyId::kRefuseProtocol,
-                       .drop = smtp::ReplyId::kDropNonSmtp});
+                       .drop = smtp::ReplyId::kDropNonSmtp},
+                      facts);
 }
 
 }  // namespace lychgate::admission

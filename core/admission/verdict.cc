@@ -8,17 +8,23 @@ namespace lychgate::admission {
 
 using smtp::ReplyId;
 
+smtp::ReplyId drop_for(smtp::ReplyId refusal) {
+  if (refusal == ReplyId::kRefuseService) return ReplyId::kDropService;
+  return refusal == ReplyId::kRefuseListed ? ReplyId::kDropListed : ReplyId::kDropProtocol;
+}
+
 bool ends_at_once(Decision decision) {
   return decision == Decision::kDrop || decision == Decision::kHold;
 }
 
-Verdict apply_action(config::Action action, const FailedTest& test) {
+Verdict apply_action(config::Action action, const FailedTest& test, const Facts& facts) {
   switch (action) {
     case config::Action::kIgnore:
       break;
     case config::Action::kEnforce:
       return {Decision::kRefuse, test.reason, test.refuse};
     case config::Action::kDefer:
+      if (facts.returned) break;
       return {Decision::kDefer, test.reason, ReplyId::kDefer};
     case config::Action::kDrop:
       return {Decision::kDrop, test.reason, test.drop};

@@ -16,6 +16,7 @@ namespace lychgate::admission {
 struct Facts {
   uint16_t evidence = 0;   // bits of lychgate::Evidence
   uint8_t misconduct = 0;  // bits of lychgate::Misconduct
+  bool returned = false;   // its network was deferred and came back when it should
 
   bool has(Evidence bit) const { return (evidence & bit) != 0; }
   bool has(Misconduct bit) const { return (misconduct & bit) != 0; }
@@ -63,7 +64,9 @@ struct FailedTest {
   smtp::ReplyId refuse;  // the 550
   smtp::ReplyId drop;    // the 521
 };
-Verdict apply_action(config::Action action, const FailedTest& test);
+Verdict apply_action(config::Action action, const FailedTest& test, const Facts& facts);
+// What a client hears in place of the tarpit when that is closed. REQUIRES: a 550 of a test.
+smtp::ReplyId drop_for(smtp::ReplyId refusal);
 
 // What a test says that lets nothing follow.
 bool ends_at_once(Decision decision);

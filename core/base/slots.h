@@ -80,6 +80,8 @@ enum Misconduct : uint8_t {
 // Slot::past beside the bits of ScreenTest (core/base/client_record.h), which say what need not be
 // taken this time: it has passed every test before, be it that a pass has expired.
 inline constexpr uint8_t kPassedBefore = 1 << 7;
+// Its network was deferred (action `defer`) and has come back when it should.
+inline constexpr uint8_t kNetworkReturned = 1 << 6;
 
 // The list a connection's timer is in (ring/timers.h). Constant waits are FIFOs, the rest a wheel.
 enum class TimerHome : uint8_t { kNone, kEarlyLook, kGreetWait, kLinger, kTarpit, kWheel, kDue };

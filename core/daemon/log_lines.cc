@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/base/check.h"
+
 namespace lychgate::daemon {
 namespace {
 
@@ -15,8 +17,52 @@ void say_listed(const LogEvent& event, const Words& words, LogLine& line) {
            event.weight, event.ttl);
 }
 
-// The reply as the client hears it, but without the list's reason.
-void say_listed_reply(const LogEvent& event, const Words& words, LogLine& line) {
+// "COMMAND PIPELINING from [192.0.2.1]:25 after EHLO".
+LogLine& say_conduct(std::string_view what, const LogEvent& event, LogLine& line) {
+  line.add("{} from ", what).client(event.address, event.port);
+  return line.add(" after ");
+}
+
+std::string_view said_by(const LogEvent& event) {
+  return {event.quoted.data(), std::min<size_t>(event.said, kQuotedBytesMax)};
+}
+
+// The lines of a dialogue. REQUIRES: the event is one.
+void say_dialogue(const LogEvent& event, LogLine& line) {
+  const std::string_view after = smtp::verb_word(event.after);
+  switch (event.kind) {
+    case LogKind::kCommandPipelining:
+      say_conduct("COMMAND PIPELINING", event, line).add("{}: ", after).escaped(said_by(event));
+      return;
+    case LogKind::kNonSmtpCommand:
+      say_conduct("NON-SMTP COMMAND", event, line).add("{}: ", after).escaped(said_by(event));
+      return;
+    case LogKind::kBareNewline:
+      say_conduct("BARE NEWLINE", event, line).escaped(said_by(event));
+      return;
+    case LogKind::kTimeLimit:
+      say_conduct("COMMAND TIME LIMIT", event, line).add("{}", after);
+      return;
+    case LogKind::kCountLimit:
+      say_conduct("COMMAND COUNT LIMIT", event, line).add("{}", after);
+      return;
+    case LogKind::kLengthLimit:
+      say_conduct("COMMAND LENGTH LIMIT", event, line).add("{}", after);
+      return;
+    case LogKind::kDataWithoutRcpt:
+      line.add("DATA without valid RCPT from ").client(event.address, event.port);
+      return;
+    case LogKind::kBdatWithoutRcpt:
+      line.add("BDAT without valid RCPT from ").client(event.address, event.port);
+      return;
+    default:
+      LYCH_CHECK(false);
+  }
+}
+
+}  // namespace
+
+void say_reply(const LogEvent& event, const Words& words, LogLine& line) {
   if (event.list >= words.lists.size()) {
     line.add("{}", smtp::reply_text(event.reply));
     return;
@@ -30,8 +76,6 @@ void say_listed_reply(const LogEvent& event, const Words& words, LogLine& line) 
   text.remove_suffix(2);  // CRLF
   line.add("{}", text);
 }
-
-}  // namespace
 
 void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
   const auto client = [&]() -> LogLine& { return line.client(event.address, event.port); };
@@ -62,8 +106,7 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
       return;
     case LogKind::kPregreet:
       line.add("PREGREET {} after ", event.said).seconds(event.since).add(" from ");
-      client().add(": ").escaped(
-          {event.quoted.data(), std::min<size_t>(event.said, kQuotedBytesMax)});
+      client().add(": ").escaped(said_by(event));
       return;
     case LogKind::kHangup:
       line.add("HANGUP after ").seconds(event.since).add(" from ");
@@ -99,8 +142,27 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
     case LogKind::kRejectListed:
       line.add("NOQUEUE: reject: CONNECT from ");
       client().add(": ");
-      say_listed_reply(event, words, line);
+      say_reply(event, words, line);
       return;
+    case LogKind::kHangupTalking:
+      line.add("HANGUP after ").seconds(event.since).add(" from ");
+      client().add(" in tests after SMTP handshake");
+      return;
+    case LogKind::kProxyFailed:
+      line.add("warning: PROXY header from ");
+      client().add(": ").add("{}", said_by(event));
+      return;
+    case LogKind::kCommandPipelining:
+    case LogKind::kNonSmtpCommand:
+    case LogKind::kBareNewline:
+    case LogKind::kTimeLimit:
+    case LogKind::kCountLimit:
+    case LogKind::kLengthLimit:
+    case LogKind::kDataWithoutRcpt:
+    case LogKind::kBdatWithoutRcpt:
+      return say_dialogue(event, line);
+    case LogKind::kRejectRcpt:
+      break;
   }
 }
 

@@ -7,11 +7,13 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "core/base/log_line.h"
 #include "core/config/config.h"
 #include "core/config/lists.h"
 #include "core/daemon/log.h"
+#include "core/smtp/engine.h"
 #include "core/smtp/replies.h"
 
 namespace lychgate::daemon {
@@ -32,10 +34,23 @@ enum class LogKind : uint8_t {
   kListed,        // what one list said; one line for each list that counted
   kRejectListed,  // NOQUEUE: reject: CONNECT from ...: the 550 that names a list
   kPassOld,
+  kHangupTalking,      // HANGUP ... in tests after SMTP handshake
+  kCommandPipelining,  // and the next two: the test, after which command, what was said
+  kNonSmtpCommand,
+  kBareNewline,
+  kTimeLimit,  // COMMAND TIME LIMIT, and the next two likewise
+  kCountLimit,
+  kLengthLimit,
+  kDataWithoutRcpt,
+  kBdatWithoutRcpt,
+  kRejectRcpt,  // put into words by the shard: it names more than an event holds
+  kProxyFailed,
 };
 
 // What a client said, as much of it as a line quotes.
 inline constexpr size_t kQuotedBytesMax = 100;
+// Of a name or an address in a line that has several.
+inline constexpr size_t kQuotedNameMax = 200;
 
 // LogEvent::list when no list is to be named.
 inline constexpr uint8_t kNoList = 0xff;
@@ -53,8 +68,14 @@ struct LogEvent {
   uint32_t ttl = 0;        // seconds
   smtp::ReplyId reply = smtp::ReplyId::kTooManyConnections;  // kRejectReply, kRejectListed
   milliseconds since{0};                                     // since the accept
-  uint32_t said = 0;                                         // kPregreet: bytes waiting
-  std::array<char, kQuotedBytesMax> quoted{};                // kPregreet: the first of them
+  smtp::Verb after = smtp::Verb::kNone;                      // tests and limits of the dialogue
+  uint32_t said = 0;                                         // bytes that the client has said
+  std::array<char, kQuotedBytesMax> quoted{};                // the first of them
+
+  void quote(std::string_view text) {
+    said = static_cast<uint32_t>(text.size());
+    text.copy(quoted.data(), quoted.size());
+  }
 };
 
 // Where the names in a line come from.
@@ -63,6 +84,8 @@ struct Words {
   std::span<const config::List> lists;
 };
 
+// The event's reply as the client hears it, but without the list's reason.
+void say_reply(const LogEvent& event, const Words& words, LogLine& line);
 void put_into_words(const LogEvent& event, const Words& words, LogLine& line);
 
 }  // namespace lychgate::daemon

@@ -182,6 +182,11 @@ void Lookups::ask(uint32_t slot, Tick now) {
   }
 }
 
+void Lookups::move(uint32_t from, uint32_t to) {
+  inquiries_.join(to, slots_[to].address);
+  leave(from);
+}
+
 // Questions for clients that have come go first: half of dns.in_flight is theirs.
 Lookups::Prefetched Lookups::prefetch(const IpAddress& address, Tick now) {
   keep_time(now);

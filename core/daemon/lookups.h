@@ -62,6 +62,9 @@ class Lookups {
   // A client of this address is on its way: asks, so that it will find the answers.
   Prefetched prefetch(const IpAddress& address, Tick now);
 
+  // The client that waited in `from` is in `to` now. REQUIRES: the slot there has its address.
+  void move(uint32_t from, uint32_t to);
+
   struct Sum {
     int16_t score = 0;
     admission::Standing standing = admission::Standing::kOpen;

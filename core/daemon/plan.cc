@@ -158,7 +158,8 @@ Result<Plan> make_plan(const config::Config& config, const std::string& config_p
     return fail(ExitCode::kOsError, fmt::format("getrandom failed: {}", errno_text(errno)));
   }
   if (plan.config.store.file.empty()) plan.config.store.file = default_store();
-  plan.teaser = smtp::teaser_line({.banner = config.greet.banner, .hostname = host_name()});
+  plan.hostname = host_name();
+  plan.teaser = smtp::teaser_line({.banner = config.greet.banner, .hostname = plan.hostname});
   return plan;
 }
 

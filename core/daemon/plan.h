@@ -24,7 +24,8 @@ struct Plan {
   uint32_t table_slots = 0;      // those of one table, <= RLIMIT_NOFILE
   uint32_t bulk_relays_max = 0;  // of each shard
   SipKey key{};
-  std::string teaser;  // complete line; empty: none
+  std::string hostname;  // what the gate calls itself
+  std::string teaser;    // complete line; empty: none
   ListsPlan lists;
   ring::Features features;
 };

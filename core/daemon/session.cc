@@ -3,6 +3,7 @@
 
 #include "core/daemon/session.h"
 
+#include "core/admission/history.h"
 #include "core/admission/verdict.h"
 #include "core/base/client_record.h"
 
@@ -28,7 +29,7 @@ Tick end_of(Tick start, milliseconds wait) {
 }
 
 Verdict judge(const config::Config& config, const Slot& session) {
-  return admission::judge(admission::Facts{session.evidence}, config);
+  return admission::judge(facts_of(session), config);
 }
 
 Counter busy_counter(Reason reason) {
@@ -38,12 +39,6 @@ Counter busy_counter(Reason reason) {
 
 LogKind busy_line(Reason reason) {
   return reason == Reason::kAddressFull ? LogKind::kRejectPerAddress : LogKind::kRejectScreening;
-}
-
-void say_and_close(Slot& session, smtp::ReplyId reply, ActionList& out) {
-  out.just(ActionKind::kDiscard);
-  out.reply(reply);
-  session.phase = Phase::kReplying;
 }
 
 // Whether a verdict need not wait for the end of greet.wait.
@@ -56,70 +51,53 @@ bool is_spared(const Slot& session, ScreenTest test) {
   return (session.past & bit_of(test)) != 0;
 }
 
-// Failed a test, but not on this visit.
-bool is_old_offender(const Slot& session) {
-  return has(session, kRemembered) && (has(session, kSpokeEarly) || has(session, kListsFailed));
+bool has_failed(const Slot& session) {
+  return has(session, kSpokeEarly) || has(session, kListsFailed) || session.misconduct != 0;
 }
 
 LogKind reject_line(Reason reason) {
   return reason == Reason::kListsFailed ? LogKind::kRejectListed : LogKind::kRejectReply;
 }
 
-// A verdict that ends the session here. REQUIRES: the decision is not kPass.
-void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
-  switch (verdict.decision) {
-    case Decision::kPass:
-      LYCH_CHECK(false);
-      return;
-    case Decision::kBusy:
-      out.count(busy_counter(verdict.reason));
-      out.log(busy_line(verdict.reason));
-      break;
-    case Decision::kRefuse:
-    case Decision::kDefer:
-    case Decision::kHold:
-      out.count(Counter::kRefused);
-      out.log(reject_line(verdict.reason));
-      break;
-    case Decision::kDrop:
-      out.count(Counter::kDropped);
-      // No other line would tell of a test that was not made.
-      if (is_old_offender(session) && verdict.reason != Reason::kDenylisted) {
-        out.log(reject_line(verdict.reason));
-      }
-      break;
-    case Decision::kGone:
-      out.count(Counter::kHangup);
-      out.log(LogKind::kHangup);
-      out.log(LogKind::kDisconnect);
-      out.just(ActionKind::kClose);
-      return;
-  }
-  const bool failed =
-      verdict.reason == Reason::kSpokeEarly || verdict.reason == Reason::kListsFailed;
-  if (failed && !is_old_offender(session)) out.just(ActionKind::kRemember);
-  say_and_close(session, *verdict.reply, out);
-}
-
 void pass(Slot& session, ActionList& out) {
-  const bool failed = has(session, kSpokeEarly) || has(session, kListsFailed);
-  if (!has(session, kAllowlisted) && !failed) {
-    const bool old = has(session, kRemembered);
-    out.count(old ? Counter::kPassOld : Counter::kPassNew);
-    // As in postscreen, who has passed a test again that had expired is no new client.
-    const bool said_old = old || (session.past & kPassedBefore) != 0;
-    out.log(said_old ? LogKind::kPassOld : LogKind::kPassNew);
-  }
-  out.just(ActionKind::kRemember);
+  let_on(session, VisitEnd::kJudged, out);
   session.phase = Phase::kHandoff;
   out.just(ActionKind::kRoute);
 }
 
-void conclude(const Verdict& verdict, Slot& session, ActionList& out) {
-  if (verdict.decision == Decision::kPass) {
-    pass(session, out);
-  } else {
-    turn_away(verdict, session, out);
+void converse(Slot& session, ActionList& out) {
+  session.phase = Phase::kDialogue;
+  out.just(ActionKind::kConverse);
+}
+
+// Failed a test just now, and is answered for it.
+bool is_new_failure(const Verdict& verdict, const Slot& session) {
+  const bool failed =
+      verdict.reason == Reason::kSpokeEarly || verdict.reason == Reason::kListsFailed;
+  return failed && !is_old_offender(session);
+}
+
+void conclude(const config::Config& config, const Verdict& verdict, Slot& session,
+              ActionList& out) {
+  if (verdict.decision != Decision::kPass && is_new_failure(verdict, session)) {
+    out.remember(VisitEnd::kJudged);
+  }
+  switch (verdict.decision) {
+    case Decision::kPass:
+      // Who is known has passed every test.
+      if (tests_due(config, session) == 0 || has(session, kRemembered)) return pass(session, out);
+      return converse(session, out);
+    case Decision::kRefuse:
+    case Decision::kDefer:
+      out.count(verdict.decision == Decision::kRefuse ? Counter::kRefused : Counter::kDeferred);
+      return converse(session, out);
+    case Decision::kHold:
+      session.phase = Phase::kTarpit;
+      return turn_away(verdict, session, out);
+    case Decision::kDrop:
+    case Decision::kBusy:
+    case Decision::kGone:
+      return turn_away(verdict, session, out);
   }
 }
 
@@ -172,10 +150,12 @@ void on_accepted(const config::Config& config, Slot& session, Tick now, ActionLi
   }
   if (verdict.decision != Decision::kPass) {
     if (verdict.decision != Decision::kBusy && is_old_offender(session)) tell_offence(session, out);
-    return turn_away(verdict, session, out);
+    return conclude(config, verdict, session, out);
   }
-  const bool at_once = has(session, kAllowlisted) || has(session, kRemembered);
-  if (at_once || config.greet.wait == milliseconds{0}) return pass(session, out);
+  const bool at_once =
+      has(session, kAllowlisted) || has(session, kRemembered) ||
+      (session.past & admission::wait_tests(config)) == admission::wait_tests(config);
+  if (at_once) return conclude(config, verdict, session, out);
   if (kernel_holds(config)) {
     look_soon(session, now, out);
   } else {
@@ -254,7 +234,7 @@ void on_scored(const config::Config& config, Slot& session, const Event& event, 
   const bool only_lists = is_spared(session, ScreenTest::kPregreet) && !has(session, kSpokeEarly);
   if (!is_settled(verdict) && !only_lists) return;
   out.just(ActionKind::kDisarm);
-  conclude(verdict, session, out);
+  conclude(config, verdict, session, out);
 }
 
 // The wait is over: the lists are taken at what they have said so far.
@@ -292,7 +272,7 @@ void on_look(const config::Config& config, Slot& session, const Event& event, Ti
   if (last && !has(session, kHungUp)) take_sum(config, session, event, out);
   const Verdict verdict = judge(config, session);
   if (last || is_settled(verdict)) {
-    conclude(verdict, session, out);
+    conclude(config, verdict, session, out);
   } else if (kernel_holds(config)) {
     wait_for_lists(config, session, out);
   } else {
@@ -320,6 +300,21 @@ void on_nowhere_to_go(Counter counter, Slot& session, ActionList& out) {
   say_and_close(session, smtp::ReplyId::kServerPortsBusy, out);
 }
 
+// Nobody who passed so far has to come again for want of a place: the tests of the dialogue are
+// then not made. Who failed one hears it in the greeting.
+void on_no_dialogue(const config::Config& config, Slot& session, ActionList& out) {
+  out.count(Counter::kDialogueFull);
+  const Verdict verdict = judge(config, session);
+  if (verdict.decision == Decision::kPass) return pass(session, out);
+  turn_away(verdict, session, out);
+}
+
+void on_tarpit_full(const config::Config& config, Slot& session, ActionList& out) {
+  out.count(Counter::kTarpitClosed);
+  turn_away({Decision::kDrop, Reason::kClean, admission::drop_for(*judge(config, session).reply)},
+            session, out);
+}
+
 void on_stop(Slot& session, ActionList& out) {
   out.count(Counter::kDropShutdown);
   out.log(LogKind::kRejectReply);
@@ -327,6 +322,71 @@ void on_stop(Slot& session, ActionList& out) {
 }
 
 }  // namespace
+
+void say_and_close(Slot& session, smtp::ReplyId reply, ActionList& out) {
+  out.just(ActionKind::kDiscard);
+  out.reply(reply);
+  session.phase = Phase::kReplying;
+}
+
+void turn_away(const Verdict& verdict, Slot& session, ActionList& out) {
+  // No other line would tell of a test that was not made.
+  const bool untold = is_old_offender(session) && verdict.reason != Reason::kDenylisted;
+  switch (verdict.decision) {
+    case Decision::kPass:
+      LYCH_CHECK(false);
+      return;
+    case Decision::kBusy:
+      out.count(busy_counter(verdict.reason));
+      out.log(busy_line(verdict.reason));
+      break;
+    case Decision::kRefuse:
+    case Decision::kDefer:
+      out.log(reject_line(verdict.reason));
+      break;
+    case Decision::kDrop:
+      out.count(Counter::kDropped);
+      if (untold) out.log(reject_line(verdict.reason));
+      break;
+    case Decision::kHold:
+      out.hold(*verdict.reply);
+      return;
+    case Decision::kGone:
+      out.count(Counter::kHangup);
+      out.log(LogKind::kHangup);
+      out.log(LogKind::kDisconnect);
+      out.just(ActionKind::kClose);
+      return;
+  }
+  say_and_close(session, *verdict.reply, out);
+}
+
+void let_on(const Slot& session, VisitEnd visit, ActionList& out) {
+  if (!has(session, kAllowlisted) && !has_failed(session)) {
+    const bool old = has(session, kRemembered);
+    out.count(old ? Counter::kPassOld : Counter::kPassNew);
+    // As in postscreen, who has passed a test again that had expired is no new client.
+    const bool said_old = old || (session.past & kPassedBefore) != 0;
+    out.log(said_old ? LogKind::kPassOld : LogKind::kPassNew);
+  }
+  out.remember(visit);
+}
+
+uint8_t tests_due(const config::Config& config, const Slot& session) {
+  const bool excused = has(session, kAllowlisted) || has(session, kListsAllow);
+  if (excused) return 0;
+  return static_cast<uint8_t>(admission::dialogue_tests(config) & ~session.past);
+}
+
+bool is_old_offender(const Slot& session) {
+  return has(session, kRemembered) && has_failed(session);
+}
+
+admission::Facts facts_of(const Slot& session) {
+  return {.evidence = session.evidence,
+          .misconduct = session.misconduct,
+          .returned = (session.past & kNetworkReturned) != 0};
+}
 
 ActionList step(const config::Config& config, Slot& session, const Event& event, Tick now) {
   ActionList out;
@@ -358,8 +418,15 @@ ActionList step(const config::Config& config, Slot& session, const Event& event,
       on_scored(config, session, event, now, out);
       break;
     case EventKind::kKilled:
+    case EventKind::kReleased:
       out.log(LogKind::kDisconnect);
       out.just(ActionKind::kClose);
+      break;
+    case EventKind::kNoDialogue:
+      on_no_dialogue(config, session, out);
+      break;
+    case EventKind::kTarpitFull:
+      on_tarpit_full(config, session, out);
       break;
     case EventKind::kTaken:
     case EventKind::kRelayEnded:

@@ -50,6 +50,9 @@ bool with_transfers(const Slot& slot) {
   return false;
 }
 
+// How soon a dialogue that found no buffer asks again.
+constexpr Tick kDeafRetryMs = 10;
+
 // Held until its verdict.
 bool is_waiting(Phase phase) {
   return phase == Phase::kSilentWait || phase == Phase::kLooking;
@@ -77,7 +80,16 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       parts_(parts),
       prefixes_(prefix_lengths(parts.config.store)),
       routes_by_history_(admission::routes_by_history(parts.config)),
+      levels_(admission::level_configs(parts.config)),
+      reply_book_({.hostname = parts.hostname,
+                   .banner = parts.config.greet.banner,
+                   .footer = parts.config.dialogue.reject_footer}),
+      ehlo_book_(parts.hostname),
+      dialogues_(std::min(parts.reactor.table_size(), kDialoguesMax)),
+      tarpit_(connections_, 0),
+      announcements_(parts.config, parts.boards == nullptr ? nullptr : &parts.boards->pools),
       look_buffers_(kLooksInFlightMax) {
+  tarpit_.set_clients_max(admission::tarpit_clients(config_, level_));
   if (parts.steward_fd >= 0) outbox_.emplace(parts.steward_fd, reactor_, counters_);
   lines_.resize(kLinesUnwrittenMax);  // touched now, not client by client
   lines_.clear();
@@ -92,7 +104,26 @@ Result<void> Shard::start(Tick now) {
                       lookups_.get());
     carry_in_->start();
   }
+  // One shard looks after what concerns the host.
+  if (parts_.boards == nullptr || parts_.shard != 0) return {};
+  checks_.emplace(connections_, config_, parts_.boards->pools, parts_.hostname);
+  checks_->start(now);
+  load_watch_.emplace(LoadWatchParts{.config = config_,
+                                     .counters = all_counters_,
+                                     .index = parts_.index,
+                                     .board = parts_.boards->load,
+                                     .log = log_},
+                      now);
   return {};
+}
+
+void Shard::consider_level(Tick now) {
+  if (parts_.boards == nullptr) return;
+  if (load_watch_ && !leaving()) load_watch_->advance(now);
+  const config::OverloadLevel level = level_of(parts_.boards->load);
+  if (level == level_) return;
+  level_ = level;
+  if (!leaving()) tarpit_.set_clients_max(admission::tarpit_clients(config_, level_));
 }
 
 void Shard::open_doors() {
@@ -124,6 +155,10 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
   if (lookups_) consider(lookups_->next_wake(now));
   if (carry_out_) consider(carry_out_->next_wake(now));
   if (reads_syns()) consider(parts_.syn_feed->next_wake());
+  consider(tarpit_.next_wake(now));
+  if (checks_) consider(checks_->next_wake());
+  if (load_watch_ && !leaving()) consider(load_watch_->next_wake());
+  if (!deaf_.empty()) consider(now + kDeafRetryMs);
   // Once drain is over only the log is waited for, and that wakes the shard itself.
   if (leaving() && !tick_reached(now, drain_until_)) consider(drain_until_);
   if (!wake) return std::nullopt;
@@ -131,27 +166,22 @@ std::optional<milliseconds> Shard::wait(Tick now) const {
 }
 
 void Shard::handle(std::span<const Completion> completions, Tick now) {
+  // The turn that has been made has sent them.
+  for (const uint32_t room : written_out_) written_.give_back(room);
+  written_out_.clear();
+  consider_level(now);
+  announcements_.refresh();
   for (const Completion& completion : completions) dispatch(completion, now);
   if (lookups_) look_up(now);
   timers_.advance(now);
   fire_timers(now);
   transfers_.resume_starved(now);
-  while (const auto outcome = transfers_.next_outcome()) {
-    if (slots_.find(outcome->client) == nullptr) continue;
-    switch (outcome->news) {
-      case handoff::TransferNews::kTaken:
-        run(outcome->client.slot, {EventKind::kTaken, {}}, now);
-        break;
-      case handoff::TransferNews::kGaveUp:
-        run(outcome->client.slot, {EventKind::kGaveUp, {}}, now);
-        break;
-      case handoff::TransferNews::kRelayEnded:
-        run(outcome->client.slot, {EventKind::kRelayEnded, {}}, now);
-        break;
-      case handoff::TransferNews::kReplayed:
-      case handoff::TransferNews::kSpokeBehind:
-        break;
-    }
+  while (const auto outcome = transfers_.next_outcome()) take_outcome(*outcome, now);
+  hear_again(now);
+  advance_tarpit(now);
+  if (checks_) {
+    checks_->advance(now);
+    while (const auto line = checks_->next_line()) log_.add(log_.time(), *line);
   }
   while (const auto warning = transfers_.next_warning()) log_.add(log_.time(), *warning);
   mover_.advance();
@@ -198,45 +228,68 @@ void Shard::dispatch(const Completion& completion, Tick now) {
     default:
       break;
   }
+  if (handoff::HealthChecks::owns(op)) return checked(completion, now);
   if (connections_.take(completion) == nullptr) return;
   const auto slot = static_cast<uint32_t>(completion.tag.slot);
+  if (slots_[slot].phase == Phase::kDialogue) return conversed(slot, completion, now);
   if (op == Op::kLook) {
     looked(slot, completion, now);
   } else if (op == Op::kDiscard) {
     if (completion.result > 0) slots_[slot].evidence |= kStillTalking;
   } else if (op == Op::kReply) {
     replied(slot, now);
+  } else if (op == Op::kDrip || op == Op::kShrink) {
+    dripped(slot, completion, now);
   } else if (op == Op::kMove) {
     moved(slot, completion, now);
   } else if (op == Op::kCarryInstall) {
     installed(slot, completion, now);
   } else if (op == Op::kDnsTcpConnect || op == Op::kDnsTcpSend || op == Op::kDnsTcpReceive) {
     lookups_->complete(completion, now);
+  } else if (op == Op::kTake && slots_[slot].phase == Phase::kProxy) {
+    introduce(slot, now);
   } else if (with_transfers(slots_[slot])) {
     transfers_.complete(slot, completion, now);
+  } else if (completion.buffer) {
+    reactor_.give_back(*completion.buffer);  // heard of a client that is being sent away
   }
+}
+
+void Shard::checked(const Completion& completion, Tick now) {
+  const Op op = completion.tag.operation();
+  const bool of_slot = op != Op::kCheckSocket && op != Op::kCheckPair;
+  if (of_slot && connections_.take(completion) == nullptr) return;
+  checks_->complete(completion, now);
 }
 
 void Shard::accept(const Completion& completion, Tick now) {
   const auto arrival = acceptor_.accepted(completion, now);
   if (!arrival) return;
   const uint32_t of_address = connections_.open_client(*arrival, now);
+  if (config_.listens[arrival->listener].proxy_protocol) {
+    return await_header(arrival->slot, of_address, now);
+  }
+  screen(arrival->slot, of_address, now);
+}
+
+// All that is known of a client that has just come, and what follows from it.
+void Shard::screen(uint32_t index, uint32_t of_address, Tick now) {
   uint64_t on_host = 0;
   for (const ShardCounters& shard : all_counters_) {
     on_host += shard.held.load(std::memory_order_relaxed);
   }
-  Slot& slot = slots_[arrival->slot];
+  Slot& slot = slots_[index];
   slot.evidence = admission::limit_evidence(
       {.per_address = of_address, .shard = clients(), .host = static_cast<uint32_t>(on_host)},
-      config_.limits);
+      settings().limits);
   if (access_ != nullptr) {
     const admission::AccessResult found = access_->lookup(slot.address);
     if (found == admission::AccessResult::kPermit) slot.evidence |= kAllowlisted;
     if (found == admission::AccessResult::kReject) slot.evidence |= kDenylisted;
   }
   look_back(slot);
-  run(arrival->slot, {EventKind::kAccepted, {}}, now);
-  if (stopping_ && slot.phase == Phase::kSilentWait) send_away(arrival->slot, now);
+  run(index, {EventKind::kAccepted, {}}, now);
+  if (stopping_ && slot.phase == Phase::kSilentWait) send_away(index, now);
 }
 
 void Shard::looked(uint32_t index, const Completion& completion, Tick now) {
@@ -244,6 +297,10 @@ void Shard::looked(uint32_t index, const Completion& completion, Tick now) {
   const auto buffer = static_cast<uint16_t>(slot.transfer);
   slot.transfer = kNoSlot;
   free_looks_.push_back(buffer);
+  if (slot.phase == Phase::kProxy) {
+    const auto size = static_cast<size_t>(std::max(completion.result, 0));
+    return header_looked(index, completion, std::span(look_buffers_[buffer]).first(size), now);
+  }
   if (stopping_) return run(index, {.kind = EventKind::kStop}, now);
   const int result = completion.result;
   Event event{.kind = result == -EAGAIN ? EventKind::kSilence : EventKind::kHangup};
@@ -259,20 +316,35 @@ void Shard::looked(uint32_t index, const Completion& completion, Tick now) {
   run(index, event, now);
 }
 
-void Shard::run(uint32_t index, const Event& event, Tick now) {
-  Slot& slot = slots_[index];
-  const Phase before = slot.phase;
-  const ActionList actions = step(config_, slot, event, now);
-  if (slot.phase != before) {
-    counters_.leave_phase(before);
-    counters_.enter_phase(slot.phase);
-  }
+void Shard::account(const Slot& slot, Phase before, Tick now) {
+  if (slot.phase == before) return;
+  counters_.leave_phase(before);
+  counters_.enter_phase(slot.phase);
+  if (is_waiting(before) && !is_waiting(slot.phase)) counters_.hold_time.took(now - slot.started);
+}
+
+void Shard::remember_reply(const ActionList& actions) {
   for (const Action& action : actions) {
     if (action.kind == ActionKind::kReply) last_reply_ = action.reply;
   }
+}
+
+void Shard::run(uint32_t index, const Event& event, Tick now) {
+  Slot& slot = slots_[index];
+  const Phase before = slot.phase;
+  const ActionList actions = step(settings(), slot, event, now);
+  account(slot, before, now);
+  remember_reply(actions);
   for (const Action& action : actions) perform(index, action, event, now);
   if ((slot.evidence & kAskingLists) != 0) stop_asking(index);
-  if (is_waiting(before) && !is_waiting(slot.phase)) counters_.hold_time.took(now - slot.started);
+}
+
+void Shard::look(uint32_t slot) {
+  LYCH_CHECK(!free_looks_.empty());
+  const uint16_t buffer = free_looks_.back();
+  free_looks_.pop_back();
+  slots_[slot].transfer = buffer;
+  reactor_.peek(slot, look_buffers_[buffer], connections_.begin(Op::kLook, slot));
 }
 
 void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tick now) {
@@ -285,16 +357,12 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
       return reactor_.send(slot, teaser_, ring::SendMode::kUntold, OpTag::of(Op::kTeaser));
     case ActionKind::kArm:
       return timers_.arm(slot, action.home, action.deadline);
-    case ActionKind::kLook: {
-      LYCH_CHECK(!free_looks_.empty());
-      const uint16_t buffer = free_looks_.back();
-      free_looks_.pop_back();
-      slots_[slot].transfer = buffer;
-      return reactor_.peek(slot, look_buffers_[buffer], connections_.begin(Op::kLook, slot));
-    }
+    case ActionKind::kLook:
+      return look(slot);
     case ActionKind::kDiscard:
       return reactor_.discard(slot, connections_.begin(Op::kDiscard, slot));
     case ActionKind::kReply:
+      if (slots_[slot].phase == Phase::kDialogue) return say(slot, action.reply);
       return reply(slot, action.reply);
     case ActionKind::kShut:
       return reactor_.shutdown_write(slot, connections_.begin(Op::kShutdown, slot));
@@ -307,7 +375,16 @@ void Shard::perform(uint32_t slot, const Action& action, const Event& event, Tic
     case ActionKind::kDisarm:
       return timers_.cancel(slot);
     case ActionKind::kRemember:
-      return remember(slot);
+      return remember(slot, action.visit);
+    case ActionKind::kConverse:
+      return converse_with(slot, now);
+    case ActionKind::kHold:
+      return hold(slot, action.reply, now);
+    case ActionKind::kGreet:
+      return say(slot, smtp::ReplyId::kGreeting);
+    case ActionKind::kListen:    // once nothing is in flight: go_on()
+    case ActionKind::kHandOver:  // likewise
+      return;
   }
 }
 
@@ -328,20 +405,22 @@ void Shard::note(uint32_t index, const Action& action, const Event& event, Tick 
   line.reply = last_reply_;
   line.score = slot.score;
   line.since = milliseconds{now - slot.started};
-  line.said = static_cast<uint32_t>(event.text.size());
-  event.text.copy(line.quoted.data(), line.quoted.size());
+  line.after = action.after;
+  line.quote(event.text);
   if (action.log == LogKind::kListsRank || action.log == LogKind::kRejectListed) {
     note_lists(index, line);
   }
 }
 
+Words Shard::words() const {
+  return {.config = config_,
+          .lists = parts_.lists == nullptr ? std::span<const config::List>() : parts_.lists->lists};
+}
+
 void Shard::write_lines() {
-  const Words words{
-      .config = config_,
-      .lists = parts_.lists == nullptr ? std::span<const config::List>() : parts_.lists->lists};
   for (const LogEvent& event : lines_) {
     LogLine line;
-    put_into_words(event, words, line);
+    put_into_words(event, words(), line);
     log_.add(event.at, line.text());
   }
   lines_.clear();
@@ -352,28 +431,37 @@ void Shard::write_lines() {
 void Shard::hand_off(uint32_t index, Tick now) {
   const Slot& slot = slots_[index];
   LYCH_CHECK(slot.in_flight == 0);
-  const auto route = admission::choose_route(route_facts(slot), config_);
+  const auto route = admission::choose_route(route_facts(slot), settings());
   if (!route) return run(index, {EventKind::kNoRoute, {}}, now);
-  if (mover_.needs_moving(index)) return move(index, *route, now);
-  transfers_.begin(index, config_.routes[*route].pool_index, now);
+  const uint32_t pool = config_.routes[*route].pool_index;
+  if (mover_.needs_moving(index)) return move(index, {.pool = pool}, now);
+  transfers_.begin(index, pool, now);
 }
 
 // Its route is chosen by what was known at its verdict, and goes with it.
-void Shard::move(uint32_t slot, uint32_t route, Tick now) {
+void Shard::move(uint32_t slot, const Errand& errand, Tick now) {
   if (!mover_.begin(slot, now)) return not_moved(slot, now);
-  slots_[slot].transfer = route;
+  slots_[slot].transfer = errand.packed();
 }
 
 void Shard::moved(uint32_t slot, const Completion& completion, Tick now) {
-  const uint32_t route = slots_[slot].transfer;
+  const Errand errand = Errand::unpack(slots_[slot].transfer);
+  const bool asking = (slots_[slot].evidence & kAskingLists) != 0;
   const auto to = mover_.moved(completion);
   if (!to) return not_moved(slot, now);
-  transfers_.begin(*to, config_.routes[route].pool_index, now);
+  if (asking) lookups_->move(slot, *to);
+  if (errand.to_talk) {
+    connections_.set_phase(*to, Phase::kDialogue);
+    return begin_dialogue(*to, errand.pool, now);
+  }
+  if (asking) stop_asking_now(*to);
+  transfers_.begin(*to, errand.pool, now);
 }
 
 void Shard::not_moved(uint32_t slot, Tick now) {
   slots_[slot].transfer = kNoSlot;
   counters_.add(Counter::kMoveFailed);
+  if ((slots_[slot].evidence & kAskingLists) != 0) stop_asking_now(slot);
   run(slot, {EventKind::kGaveUp, {}}, now);
 }
 
@@ -387,14 +475,25 @@ void Shard::fire_timers(Tick now) {
       transfers_.timer(*index, now);
     } else if (slots_[*index].phase == Phase::kMoving) {
       not_moved(*index, now);
+    } else if (slots_[*index].phase == Phase::kProxy) {
+      look(*index);
+    } else if (slots_[*index].phase == Phase::kDialogue) {
+      talk(*index, {TalkKind::kTimeUp}, now);
     } else {
       run(*index, {EventKind::kTimer, {}}, now);
     }
   }
 }
 
+// REQUIRES: it waits, talks to the gate or waits for its PROXY header.
 void Shard::send_away(uint32_t slot, Tick now) {
   timers_.cancel(slot);
+  if (slots_[slot].phase == Phase::kProxy) {
+    // Who is being looked at is closed by the look's answer.
+    if (slots_[slot].in_flight == 0) connections_.retire(slot);
+    return;
+  }
+  if (slots_[slot].phase == Phase::kDialogue) end_dialogue(slot, slots_[slot].transfer);
   run(slot, {EventKind::kStop, {}}, now);
 }
 
@@ -407,8 +506,14 @@ void Shard::stop(Tick now) {
   if (outbox_) outbox_->hurry();
   if (carry_out_) carry_out_->stop(now);
   for (uint32_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].phase == Phase::kSilentWait) send_away(i, now);
+    const Phase phase = slots_[i].phase;
+    const bool leaves =
+        phase == Phase::kSilentWait || phase == Phase::kDialogue || phase == Phase::kProxy;
+    if (leaves) send_away(i, now);
   }
+  if (checks_) checks_->stop();
+  tarpit_.set_clients_max(0);
+  advance_tarpit(now);
 }
 
 bool Shard::finished(Tick now) const {

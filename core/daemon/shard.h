@@ -17,6 +17,10 @@
 #include "core/daemon/carry.h"
 #include "core/daemon/carry_in.h"
 #include "core/daemon/carry_out.h"
+#include "core/daemon/converse.h"
+#include "core/daemon/dialogues.h"
+#include "core/daemon/ehlo_book.h"
+#include "core/daemon/load.h"
 #include "core/daemon/log.h"
 #include "core/daemon/lookups.h"
 #include "core/daemon/mover.h"
@@ -24,8 +28,11 @@
 #include "core/daemon/outbox.h"
 #include "core/daemon/session.h"
 #include "core/daemon/syn_feed.h"
+#include "core/daemon/tarpit.h"
 #include "core/daemon/visitor_book.h"
 #include "core/daemon/written_replies.h"
+#include "core/smtp/reply_book.h"
+#include "handoff/health.h"
 #include "handoff/transfers.h"
 #include "ring/connections.h"
 
@@ -43,6 +50,7 @@ struct ShardParts {
   std::vector<int> listeners;  // one descriptor for each Config::listens
   int control_fd = -1;         // readable when the supervisor speaks or dies; -1: none
   std::string teaser;          // complete line, empty: none
+  std::string hostname = {};   // what the gate calls itself
   uint32_t bulk_relays_max = 0;
   const ListsPlan* lists = nullptr;  // nullptr or without lists: nothing is asked
   SharedBoards* boards = nullptr;    // nullptr: no lists, no checks of backends, no overload
@@ -53,6 +61,8 @@ struct ShardParts {
   int steward_fd = -1;          // the line that visits are told over; -1: nobody is told
   int carry_fd = -1;            // held clients of the generation before come over it; -1: none
 };
+
+inline constexpr uint32_t kNoPool = kNoSlot;
 
 class Shard {
  public:
@@ -99,17 +109,42 @@ class Shard {
  private:
   void dispatch(const ring::Completion& completion, Tick now);
   void accept(const ring::Completion& completion, Tick now);
+  void checked(const ring::Completion& completion, Tick now);
   void looked(uint32_t slot, const ring::Completion& completion, Tick now);
   Result<void> make_lookups(Tick now);
   void look_up(Tick now);
   bool reads_syns() const;
   void stop_asking(uint32_t slot);
+  void stop_asking_now(uint32_t slot);
+  struct NamedReply {
+    uint32_t room = 0;  // of written_
+    size_t size = 0;
+  };
+  std::optional<NamedReply> write_listed(uint32_t slot, smtp::ReplyId id);
   void reply(uint32_t slot, smtp::ReplyId id);
   void replied(uint32_t slot, Tick now);
+  void screen(uint32_t slot, uint32_t of_address, Tick now);
+  void look(uint32_t slot);
   void run(uint32_t slot, const Event& event, Tick now);
+  void account(const Slot& slot, Phase before, Tick now);
+  void remember_reply(const ActionList& actions);
+  // The configuration as it is at the present level of overload.
+  const config::Config& settings() const { return levels_[static_cast<size_t>(level_)]; }
+  void consider_level(Tick now);
   void perform(uint32_t slot, const Action& action, const Event& event, Tick now);
   void hand_off(uint32_t slot, Tick now);
-  void move(uint32_t slot, uint32_t route, Tick now);
+  // Why a client goes to the main table; fits into Slot::transfer on its way.
+  struct Errand {
+    uint32_t pool = kNoPool;
+    bool to_talk = false;
+
+    uint32_t packed() const { return (pool & 0xff) | (to_talk ? 0x100u : 0u); }
+    static Errand unpack(uint32_t from) {
+      return {(from & 0xff) == 0xff ? kNoPool : from & 0xff, (from & 0x100) != 0};
+    }
+  };
+  static_assert(kPoolsMax < 0xff);
+  void move(uint32_t slot, const Errand& errand, Tick now);
   void moved(uint32_t slot, const ring::Completion& completion, Tick now);
   void not_moved(uint32_t slot, Tick now);
   void fire_timers(Tick now);
@@ -122,12 +157,44 @@ class Shard {
   std::optional<Past> past_of(const IpAddress& address);
   void look_back(Slot& slot);
   admission::RouteFacts route_facts(const Slot& slot);
-  void remember(uint32_t slot);
+  void remember(uint32_t slot, VisitEnd end);
   bool needs_lists(const IpAddress& address);
   void note(uint32_t slot, const Action& action, const Event& event, Tick now);
   void note_lists(uint32_t slot, LogEvent& first);
+  uint8_t heaviest_list(uint32_t slot);
+  Words words() const;
   LogEvent& new_line(const Slot& slot, LogKind kind);
   void write_lines();
+  // core/daemon/shard_dialogue.cc
+  void converse_with(uint32_t slot, Tick now);
+  bool is_approved(uint32_t slot) const;
+  void begin_dialogue(uint32_t slot, uint32_t pool, Tick now);
+  void arm_command(uint32_t slot, Tick now);
+  void talk(uint32_t slot, const Talk& said, Tick now);
+  void end_dialogue(uint32_t slot, uint32_t block);
+  void say(uint32_t slot, smtp::ReplyId id);
+  std::span<const char> ehlo_text(uint32_t slot, Dialogue& dialogue);
+  void conversed(uint32_t slot, const ring::Completion& completion, Tick now);
+  void heard(uint32_t slot, const ring::Completion& completion, Tick now);
+  void go_on(uint32_t slot, Tick now);
+  void hear_again(Tick now);
+  void hand_over(uint32_t slot, Tick now);
+  void take_outcome(const handoff::Outcome& outcome, Tick now);
+  void conclude_dialogue(uint32_t slot, uint32_t block, handoff::TransferNews news, Tick now);
+  void called_off(uint32_t slot, uint32_t block, std::string_view behind, Tick now);
+  void note_rejected(uint32_t slot, const Action& action);
+  // core/daemon/shard_tarpit.cc
+  void hold(uint32_t slot, smtp::ReplyId reply, Tick now);
+  void dripped(uint32_t slot, const ring::Completion& completion, Tick now);
+  void advance_tarpit(Tick now);
+  void release(uint32_t slot);
+  // core/daemon/shard_proxy.cc
+  void await_header(uint32_t slot, uint32_t of_address, Tick now);
+  void header_looked(uint32_t slot, const ring::Completion& completion, std::span<const char> bytes,
+                     Tick now);
+  void rename(uint32_t slot, const Endpoint& client);
+  void introduce(uint32_t slot, Tick now);
+  void refuse_header(uint32_t slot, std::string_view why, Tick now);
   // core/daemon/shard_carry.cc
   bool leaving() const { return stopping_ || retired_; }
   bool nobody_left() const;
@@ -153,9 +220,22 @@ class Shard {
   ShardParts parts_;
   std::unique_ptr<Lookups> lookups_;
   WrittenReplies written_;
+  std::vector<uint32_t> written_out_;  // lent in this turn; sent when the next begins
+  std::vector<ConnId> deaf_;           // dialogues that wait for a buffer
+  // What is taken was looked at before: nobody reads it here.
+  std::array<char, kRelayBufferBytes> taken_;
   std::optional<Outbox> outbox_;
   PrefixLengths prefixes_;
   bool routes_by_history_;
+  admission::LevelConfigs levels_;
+  config::OverloadLevel level_ = config::OverloadLevel::kNormal;
+  std::optional<LoadWatch> load_watch_;
+  smtp::ReplyBook reply_book_;
+  EhloBook ehlo_book_;
+  Dialogues dialogues_;
+  Tarpit tarpit_;
+  std::optional<handoff::HealthChecks> checks_;
+  handoff::Announcements announcements_;
 
   std::vector<std::array<char, kLookBytes>> look_buffers_;
   std::vector<uint16_t> free_looks_;

@@ -13,6 +13,9 @@ void Shard::retire(const CarryOrder& order, Tick now) {
   retired_ = true;
   drain_until_ = now + to_ticks(config_.drain + longest_silence(config_));
   acceptor_.stop();
+  if (checks_) checks_->stop();
+  // Nobody waits for us longer than it takes: the next generation has a tarpit of its own.
+  tarpit_.set_clients_max(0);
   if (lookups_) lookups_->stop_watching();
   carry(order, CarryWalk::kUntilNobody, now);
 }

@@ -54,30 +54,52 @@ void Shard::look_up(Tick now) {
   while (const auto line = lookups_->next_line()) log_.add(log_.time(), *line);
 }
 
-// Called after each step: a client waits for the lists only while it waits for its verdict.
+// Called after each step: a client waits for the lists until its verdict, and until it has heard
+// it: the reply names one.
 void Shard::stop_asking(uint32_t index) {
+  switch (slots_[index].phase) {
+    case Phase::kSilentWait:
+    case Phase::kLooking:
+    case Phase::kMoving:
+    case Phase::kDialogue:
+      return;
+    default:
+      return stop_asking_now(index);
+  }
+}
+
+void Shard::stop_asking_now(uint32_t index) {
   Slot& slot = slots_[index];
-  if (slot.phase == Phase::kSilentWait || slot.phase == Phase::kLooking) return;
   slot.evidence = static_cast<uint16_t>(slot.evidence & ~kAskingLists);
   lookups_->leave(index);
 }
 
-void Shard::reply(uint32_t index, smtp::ReplyId id) {
-  Slot& slot = slots_[index];
-  std::span<const char> bytes = smtp::reply_bytes(id);
-  const bool listed = id == smtp::ReplyId::kRefuseListed || id == smtp::ReplyId::kDropListed;
+// The reply with the list's name, where there is one and room to write it.
+std::optional<Shard::NamedReply> Shard::write_listed(uint32_t index, smtp::ReplyId id) {
+  const Slot& slot = slots_[index];
   Lookups::Parts counted;
-  if (listed && lookups_->parts(index, counted) > 0 && counted[0].weight > 0) {
-    const auto room = written_.lend();
-    const std::string_view reason = lookups_->reason(index, counted[0].list);
-    if (config_.dnsl.reason && reason.empty()) counters_.add(Counter::kListsReasonless);
-    if (!room) counters_.add(Counter::kRepliesUnnamed);
-    if (room) {
-      slot.transfer = *room;
-      const smtp::ListedReply words{.client = slot.address,
-                                    .reply_name = parts_.lists->lists[counted[0].list].reply_name,
-                                    .reason = reason};
-      bytes = written_.room(*room).first(smtp::write_listed_reply(id, words, written_.room(*room)));
+  const bool asks = (slot.evidence & kAskingLists) != 0;
+  if (!asks || lookups_->parts(index, counted) == 0 || counted[0].weight <= 0) return std::nullopt;
+  const std::string_view reason = lookups_->reason(index, counted[0].list);
+  if (config_.dnsl.reason && reason.empty()) counters_.add(Counter::kListsReasonless);
+  const auto room = written_.lend();
+  if (!room) {
+    counters_.add(Counter::kRepliesUnnamed);
+    return std::nullopt;
+  }
+  const smtp::ListedReply words{.client = slot.address,
+                                .reply_name = parts_.lists->lists[counted[0].list].reply_name,
+                                .reason = reason,
+                                .footer = reply_book_.footer()};
+  return NamedReply{*room, smtp::write_listed_reply(id, words, written_.room(*room))};
+}
+
+void Shard::reply(uint32_t index, smtp::ReplyId id) {
+  std::span<const char> bytes = reply_book_.bytes(id);
+  if (id == smtp::ReplyId::kRefuseListed || id == smtp::ReplyId::kDropListed) {
+    if (const auto named = write_listed(index, id)) {
+      bytes = written_.room(named->room).first(named->size);
+      slots_[index].transfer = named->room;
     }
   }
   reactor_.send(index, bytes, ring::SendMode::kNow, connections_.begin(Op::kReply, index));
@@ -89,14 +111,22 @@ void Shard::replied(uint32_t index, Tick now) {
   run(index, {.kind = EventKind::kReplied}, now);
 }
 
+uint8_t Shard::heaviest_list(uint32_t index) {
+  Lookups::Parts counted;
+  const bool asks = (slots_[index].evidence & kAskingLists) != 0;
+  const size_t count = asks ? lookups_->parts(index, counted) : 0;
+  return count > 0 && counted[0].weight > 0 ? counted[0].list : kNoList;
+}
+
 // The rank is followed by a line for each list that counted; the reject names the heaviest.
 void Shard::note_lists(uint32_t index, LogEvent& first) {
-  Lookups::Parts counted;
-  const size_t count = lookups_->parts(index, counted);
   if (first.kind == LogKind::kRejectListed) {
-    if (count > 0 && counted[0].weight > 0) first.list = counted[0].list;
+    first.list = heaviest_list(index);
     return;
   }
+  if ((slots_[index].evidence & kAskingLists) == 0) return;
+  Lookups::Parts counted;
+  const size_t count = lookups_->parts(index, counted);
   for (size_t i = 0; i < count; ++i) {
     LogEvent& line = new_line(slots_[index], LogKind::kListed);
     line.list = counted[i].list;

@@ -33,6 +33,7 @@ void Shard::look_back(Slot& slot) {
   const admission::History& history = past->history;
   slot.evidence = admission::with_history(slot.evidence, history);
   slot.past = history.passed;
+  if (history.offence) slot.misconduct = admission::misconduct_of(*history.offence) & 7;
   if (history.passed_before) slot.past |= kPassedBefore;
   const bool has_score = (history.passed & bit_of(ScreenTest::kLists)) != 0 || history.offence;
   if (has_score) slot.score = past->record.score;
@@ -43,7 +44,8 @@ admission::RouteFacts Shard::route_facts(const Slot& slot) {
   admission::RouteFacts facts{.evidence = slot.evidence,
                               .address = slot.address,
                               .listener = slot.listener,
-                              .score = slot.score};
+                              .score = slot.score,
+                              .overload = level_};
   if (!routes_by_history_) return facts;
   if (const auto past = past_of(slot.address)) {
     facts.passes = past->history.passes;
@@ -52,11 +54,15 @@ admission::RouteFacts Shard::route_facts(const Slot& slot) {
   return facts;
 }
 
-void Shard::remember(uint32_t index) {
+void Shard::remember(uint32_t index, VisitEnd end) {
   if (!outbox_) return;
   const Slot& slot = slots_[index];
   const bool asking = (slot.evidence & kAskingLists) != 0;
   const admission::Conduct conduct{.evidence = slot.evidence,
+                                   .misconduct = slot.misconduct,
+                                   .returned = (slot.past & kNetworkReturned) != 0,
+                                   .talked = end == VisitEnd::kTalked,
+                                   .left = end == VisitEnd::kLeft,
                                    .score = slot.score,
                                    .lists_good_for = asking ? lookups_->good_for(index) : 0};
   outbox_->add(

@@ -22,8 +22,12 @@ bool Shard::is_transfer(uint32_t slot) const {
 // was lent to it must come back first.
 bool Shard::kill(uint32_t slot, Tick now) {
   const Phase phase = slots_[slot].phase;
-  bool ended = phase == Phase::kSilentWait || phase == Phase::kLinger;
+  bool ended = phase == Phase::kSilentWait || phase == Phase::kLinger ||
+               phase == Phase::kDialogue || phase == Phase::kTarpit;
   if (ended) {
+    if (phase == Phase::kDialogue) end_dialogue(slot, slots_[slot].transfer);
+    tarpit_.remove(slot);
+    slots_[slot].transfer = kNoSlot;
     timers_.cancel(slot);
     run(slot, {EventKind::kKilled, {}}, now);
   } else if (is_transfer(slot)) {

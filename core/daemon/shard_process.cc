@@ -169,6 +169,7 @@ void run_shard(const ShardSeat& seat) {
                          .listeners = seat.listeners,
                          .control_fd = seat.control_fd,
                          .teaser = seat.plan.teaser,
+                         .hostname = seat.plan.hostname,
                          .bulk_relays_max = seat.plan.bulk_relays_max,
                          .lists = &lists,
                          .boards = &seat.boards,

@@ -22,8 +22,8 @@ Result<std::vector<StewardLine>> make_steward_lines(uint32_t shards) {
         close(line.shard_end);
         close(line.steward_end);
       }
-      return fail(ExitCode::kOsError, fmt::format("cannot make a socket pair for shard {}: {}", i,
-                                                  errno_text(error)));
+      return fail(ExitCode::kOsError,
+                  fmt::format("cannot make a socket pair for shard {}: {}", i, errno_text(error)));
     }
     lines.push_back({.shard_end = ends[0], .steward_end = ends[1]});
   }

@@ -49,6 +49,12 @@ LineReader::LineReader(std::span<char> storage) : storage_(storage) {
   LYCH_CHECK(!storage.empty());
 }
 
+void LineReader::move_to(std::span<char> storage) {
+  LYCH_CHECK(storage.size() > size_);
+  std::copy_n(storage_.begin(), size_, storage.begin());
+  storage_ = storage;
+}
+
 ReadLine LineReader::read(std::span<const char> bytes) {
   size_t skipped = 0;
   if (skipping_) {

@@ -53,6 +53,10 @@ class LineReader {
   // caller is told (kBareLf), never left to guess.
   ReadLine read(std::span<const char> bytes);
 
+  // Goes on in larger storage; what has come of a line is copied there. REQUIRES: it is larger than
+  // what has come, and outlives the reader.
+  void move_to(std::span<char> storage);
+
   // What has come of a line that has not ended.
   std::string_view unfinished() const { return {storage_.data(), size_}; }
 
