@@ -18,9 +18,12 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 // A board is written in less than a microsecond, so that one who finds it odd that often has come
 // upon a writer that died in the middle.
 constexpr int kReadsMax = 100;
+// Of a pass service: the way to it, and our end of the socketpair.
+constexpr uint32_t kSlotsPerCheck = 2;
+// Until a check is tried again that had no slot or buffer.
+constexpr Tick kNoRoomMs = 1000;
 
-[[maybe_unused]] void write_board(BackendBoard& board, BackendHealth health,
-                                  std::string_view text) {
+void write_board(BackendBoard& board, BackendHealth health, std::string_view text) {
   const uint32_t version = board.version.load(kRelaxed);
   board.version.store(version | 1, kRelaxed);
   std::atomic_thread_fence(std::memory_order_release);
@@ -63,18 +66,162 @@ HealthChecks::HealthChecks(ring::Connections& connections, const config::Config&
                            SharedPools& boards, std::string hostname)
     : connections_(connections), config_(config), boards_(boards), hostname_(std::move(hostname)) {}
 
-void HealthChecks::start(Tick /*now*/) {}
-void HealthChecks::stop() {}
-bool HealthChecks::owns(ring::Op op) {
-  return op == ring::Op::kCheckSocket;
+uint32_t HealthChecks::index_of(const Check& check) const {
+  return static_cast<uint32_t>(&check - checks_.data());
 }
-void HealthChecks::complete(const ring::Completion& /*completion*/, Tick /*now*/) {}
-void HealthChecks::advance(Tick /*now*/) {}
-std::optional<Tick> HealthChecks::next_wake() const {
-  return std::nullopt;
+
+const config::Pool& HealthChecks::pool_of(const Check& check) const {
+  return config_.pools[targets_[check.target].pool];
 }
+
+const config::Backend& HealthChecks::backend_of(const Check& check) const {
+  return pool_of(check).backends[targets_[check.target].backend];
+}
+
+void HealthChecks::start(Tick now) {
+  stopped_ = false;
+  changed_ = true;
+  for (uint32_t p = 0; p < config_.pools.size(); ++p) {
+    const config::Pool& pool = config_.pools[p];
+    for (uint32_t b = 0; b < pool.backends.size(); ++b) {
+      if (pool.check_interval.count() > 0) {
+        targets_.push_back({.pool = p, .backend = b, .due = now});
+        continue;
+      }
+      // Of a configuration before, in which it was checked.
+      write_board(boards_.backends[config_.cells.pools[p]][config_.cells.backends[p][b]],
+                  BackendHealth::kUnknown, {});
+      boards_.version.fetch_add(1, std::memory_order_release);
+    }
+  }
+}
+
+void HealthChecks::stop() {
+  stopped_ = true;
+  changed_ = true;
+  for (Check& check : checks_) {
+    // One whose sockets are on their way ends when they have come.
+    if (check.stage != Stage::kFree && check.stage != Stage::kOpening) end(check, 0);
+  }
+}
+
+// A look at every backend only when something has happened, or one of them is due.
+void HealthChecks::advance(Tick now) {
+  if (!changed_ && (!wake_ || !tick_reached(now, *wake_))) return;
+  for (Check& check : checks_) {
+    if (check.stage <= Stage::kOpening || !tick_reached(now, check.deadline)) continue;
+    if (check.stage == Stage::kQuit) {
+      passed(check);
+    } else {
+      failed(check, check.stage == Stage::kConnecting ? "connect timed out" : "no reply in time",
+             now);
+    }
+  }
+  for (uint32_t i = 0; i < targets_.size() && !stopped_; ++i) {
+    if (targets_[i].under_way || !tick_reached(now, targets_[i].due)) continue;
+    Check* const check = free_check();
+    if (check == nullptr) break;
+    begin(*check, i, now);
+  }
+  look_ahead();
+}
+
+// Who is due and finds no free check begins when one ends, which wakes the shard by itself.
+void HealthChecks::look_ahead() {
+  wake_.reset();
+  const auto consider = [this](Tick at) {
+    if (!wake_ || tick_reached(*wake_, at)) wake_ = at;
+  };
+  for (const Check& check : checks_) {
+    if (check.stage > Stage::kOpening) consider(check.deadline);
+  }
+  const bool free = free_check() != nullptr;
+  changed_ = !free;
+  for (const Target& target : targets_) {
+    if (free && !stopped_ && !target.under_way) consider(target.due);
+  }
+}
+
+HealthChecks::Check* HealthChecks::free_check() {
+  const auto found = std::find_if(checks_.begin(), checks_.end(), [this](const Check& check) {
+    return check.stage == Stage::kFree && connections_.slots.find(check.last) == nullptr;
+  });
+  return found == checks_.end() ? nullptr : &*found;
+}
+
+void HealthChecks::begin(Check& check, uint32_t target, Tick now) {
+  // A check takes slots, of which clients come first.
+  if (connections_.free_slots() < kSlotsPerCheck) {
+    targets_[target].due = now + kNoRoomMs;
+    return;
+  }
+  targets_[target].under_way = true;
+  check.target = target;
+  open(check);
+}
+
+// It has decided nothing: what was missing was ours.
+void HealthChecks::postpone(Check& check, Tick now) {
+  end(check, now + kNoRoomMs);
+}
+
+void HealthChecks::failed(Check& check, std::string_view cause, Tick now) {
+  connections_.counters.add(Counter::kChecks);
+  connections_.counters.add(Counter::kChecksFailed);
+  publish(check, BackendHealth::kDown, {}, cause);
+  Backoff& rest = targets_[check.target].rest;
+  rest.failed(now);
+  end(check, now + std::min(rest.rest(now), to_ticks(pool_of(check).check_interval)));
+}
+
+// Its board was written when it had announced what it can.
+void HealthChecks::passed(Check& check) {
+  connections_.counters.add(Counter::kChecks);
+  targets_[check.target].rest.succeeded();
+  end(check, targets_[check.target].due);
+}
+
+void HealthChecks::end(Check& check, Tick due) {
+  Target& target = targets_[check.target];
+  target.under_way = false;
+  target.due = due;
+  check.last = {};
+  for (uint32_t* const slot : {&check.pass_slot, &check.slot}) {
+    if (*slot == kNoSlot) continue;
+    check.last = connections_.slots.id(*slot);
+    connections_.retire(*slot);
+    *slot = kNoSlot;
+  }
+  if (check.theirs >= 0) connections_.reactor.close_fd(check.theirs);
+  check.theirs = -1;
+  check.stage = Stage::kFree;
+  changed_ = true;
+}
+
+void HealthChecks::publish(const Check& check, BackendHealth health, std::string_view text,
+                           std::string_view cause) {
+  const Target& target = targets_[check.target];
+  BackendBoard& board = boards_.backends[config_.cells.pools[target.pool]]
+                                        [config_.cells.backends[target.pool][target.backend]];
+  const BackendWord before = read_board(board);
+  if (before.health == health && before.text == text) return;
+  write_board(board, health, text);
+  boards_.version.fetch_add(1, std::memory_order_release);
+  if (before.health == health || lines_.size() == kWarningsMax) return;
+  const std::string who =
+      fmt::format("pool {}: service {}", pool_of(check).name, backend_of(check).text);
+  if (health == BackendHealth::kDown) {
+    lines_.push_back(fmt::format("warning: {} is down: {}", who, cause));
+  } else if (before.health == BackendHealth::kDown) {
+    lines_.push_back(fmt::format("{} is up again", who));
+  }
+}
+
 std::optional<std::string> HealthChecks::next_line() {
-  return std::nullopt;
+  if (lines_.empty()) return std::nullopt;
+  std::string line = std::move(lines_.front());
+  lines_.pop_front();
+  return line;
 }
 
 Announcements::Announcements(const config::Config& config, const SharedPools* boards)

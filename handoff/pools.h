@@ -27,6 +27,8 @@ class Backoff {
   // By distance, not by order: a failure of 25 days ago must not look like one to come.
   bool resting(Tick now) const { return failures_ > 0 && until_ - now - 1 < kLongestRestMs; }
   uint32_t failures() const { return failures_; }
+  // How long it rests after a failure at now.
+  Tick rest(Tick now) const { return resting(now) ? until_ - now : 0; }
 
  private:
   uint32_t failures_ = 0;

@@ -68,6 +68,15 @@ size_t write_v1(const SessionEnds& ends, std::span<char, kProxyHeaderMax> out) {
   return written.size;
 }
 
+size_t write_v2_local(std::span<char, kProxyHeaderMax> out) {
+  Writer writer(out);
+  writer.bytes(kSignature, kSignatureBytes);
+  writer.u8(0x20);
+  writer.u8(0x00);
+  writer.u16(0);
+  return writer.size();
+}
+
 }  // namespace
 
 size_t write_proxy_header(config::ProxyHeader version, const SessionEnds& ends,
@@ -81,6 +90,12 @@ size_t write_proxy_header(config::ProxyHeader version, const SessionEnds& ends,
       return write_v2(ends, out);
   }
   return 0;
+}
+
+size_t write_local_header(config::ProxyHeader version, const SessionEnds& ends,
+                          std::span<char, kProxyHeaderMax> out) {
+  return version == config::ProxyHeader::kV2 ? write_v2_local(out)
+                                             : write_proxy_header(version, ends, out);
 }
 
 }  // namespace lychgate::handoff

@@ -19,4 +19,9 @@ inline constexpr size_t kProxyHeaderMax = 108;
 size_t write_proxy_header(config::ProxyHeader version, const SessionEnds& ends,
                           std::span<char, kProxyHeaderMax> out);
 
+// For a connection of our own. Version 2 says LOCAL, so that the receiver uses the true ends;
+// version 1 has no word for it that all receivers take, and names them: client is our end.
+size_t write_local_header(config::ProxyHeader version, const SessionEnds& ends,
+                          std::span<char, kProxyHeaderMax> out);
+
 }  // namespace lychgate::handoff

@@ -81,5 +81,16 @@ TEST(ProxyHeader, IsAsTheSpecificationSays) {
   }
 }
 
+TEST(ProxyHeader, OfAConnectionOfOurOwnSaysSo) {
+  const SessionEnds ends{*Endpoint::parse("192.0.2.1:4711"), *Endpoint::parse("192.0.2.2:25")};
+  std::array<char, kProxyHeaderMax> bytes;
+  const auto written = [&](ProxyHeader version) {
+    return std::string(bytes.data(), write_local_header(version, ends, bytes));
+  };
+  EXPECT_EQ(written(ProxyHeader::kNone), "");
+  EXPECT_EQ(written(ProxyHeader::kV1), "PROXY TCP4 192.0.2.1 192.0.2.2 4711 25\r\n");
+  EXPECT_EQ(written(ProxyHeader::kV2), SIGNATURE "\x20\x00\x00\x00"sv);
+}
+
 }  // namespace
 }  // namespace lychgate::handoff

@@ -103,7 +103,8 @@ void ScriptedBackend::read() {
 }
 
 void ScriptedBackend::obey(char byte) {
-  const bool starts_v2 = heard_.empty() && (byte == '\r' || !header_.empty());
+  const char first = header_.empty() ? byte : header_[0];
+  const bool starts_v2 = heard_.empty() && first == '\r';
   if (kind_ == Kind::kTcp && starts_v2) {
     const auto at = [this](size_t i) {
       return static_cast<size_t>(static_cast<uint8_t>(header_[i]));
@@ -116,7 +117,9 @@ void ScriptedBackend::obey(char byte) {
     }
   }
   heard_ += byte;
-  if (byte == '\n') say(said_);
+  if (byte != '\n') return;
+  if (heard_.starts_with("PROXY ")) return std::swap(header_, heard_);
+  say(said_);
 }
 
 void ScriptedBackend::say(size_t step) {

@@ -32,6 +32,8 @@ class ScriptedBackend {
   config::Backend settings() const;
   // Accepts, reads and writes what can be without waiting.
   void pump();
+  // For the connections that come.
+  void change(Script script) { script_ = std::move(script); }
   uint32_t connections() const { return connections_; }
   // Lines that came on the last connection, each with its end, behind the PROXY header.
   const std::string& heard() const { return heard_; }
