@@ -91,11 +91,12 @@ std::string pools(const ControlRequest& request, const ControlParts& parts) {
 std::string answer_request(const ControlRequest& request, const ControlParts& parts) {
   const StatusParts status{.blocks = parts.counters,
                            .config = parts.config,
+                           .load = parts.boards.load,
                            .deferred_acks = parts.deferred_acks,
                            .generation = parts.generation};
   const ListsReportParts lists{.lists = parts.lists,
                                .cells = parts.config.cells,
-                               .shared = parts.shared_lists,
+                               .shared = parts.boards.lists,
                                .counters = parts.counters};
   switch (request.verb) {
     case ControlVerb::kStatus:
@@ -106,7 +107,7 @@ std::string answer_request(const ControlRequest& request, const ControlParts& pa
       return write_figures(take_figures({.config = parts.config,
                                          .shards = parts.counters,
                                          .lists = parts.lists,
-                                         .shared = parts.shared_lists}));
+                                         .boards = parts.boards}));
     case ControlVerb::kRemembered:
       return remembered(request, parts);
     case ControlVerb::kAllow:

@@ -20,7 +20,7 @@ struct ControlParts {
   const config::Config& config;
   std::span<ShardCounters> counters;  // all blocks
   std::span<const config::List> lists;
-  const SharedLists& shared_lists;
+  const SharedBoards& boards;
   uint64_t deferred_acks = 0;  // since the gate started
   ClientBook& book;
   Seconds now = 0;

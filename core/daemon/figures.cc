@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/daemon/load.h"
+
 namespace lychgate::daemon {
 namespace {
 
@@ -36,7 +38,7 @@ Figures::List take_list(const FiguresParts& parts, size_t list) {
   Figures::List out;
   const uint8_t cell = parts.config.cells.lists[list];
   out.name = parts.lists[list].name;
-  out.state = kListStateNames[parts.shared.boards[cell].state.load(kRelaxed)];
+  out.state = kListStateNames[parts.boards.lists.boards[cell].state.load(kRelaxed)];
   std::array<uint64_t, kLatencyCells> latency{};
   for (const ShardCounters& shard : parts.shards) {
     const ListCounters& from = shard.lists[cell];
@@ -111,6 +113,7 @@ Figures take_figures(const FiguresParts& parts) {
   out.version = LYCHGATE_VERSION;
   out.shards = parts.config.shards;
   out.room = uint64_t{parts.config.limits.per_shard} * parts.config.shards;
+  out.level = static_cast<uint64_t>(level_of(parts.boards.load));
   for (const ShardCounters& shard : parts.shards) {
     out.held += shard.held.load(kRelaxed);
     for (size_t i = 0; i < kPhaseCount; ++i) out.phases[i] += shard.phases[i].load(kRelaxed);
@@ -122,8 +125,9 @@ Figures take_figures(const FiguresParts& parts) {
 }
 
 std::string write_figures(const Figures& figures) {
-  std::string out = fmt::format("version {}\nshards {}\nheld {}\nroom {}\n", figures.version,
-                                figures.shards, figures.held, figures.room);
+  std::string out =
+      fmt::format("version {}\nshards {}\nheld {}\nroom {}\nlevel {}\n", figures.version,
+                  figures.shards, figures.held, figures.room, figures.level);
   for (size_t i = 1; i < kPhaseCount; ++i) {
     out += fmt::format("phase {} {}\n", kPhaseNames[i], figures.phases[i]);
   }
@@ -152,6 +156,7 @@ std::optional<Figures> read_figures(std::string_view text) {
     if (what == "shards") line.number(out.shards);
     if (what == "held") line.number(out.held);
     if (what == "room") line.number(out.room);
+    if (what == "level") line.number(out.level);
     if (what == "phase") read_phase(line, out);
     if (what == "counter") read_counter(line, out);
     if (what == "pool") read_pool(line, out);

@@ -38,7 +38,8 @@ struct Figures {
   std::string version;
   uint64_t shards = 0;
   uint64_t held = 0;
-  uint64_t room = 0;  // clients of all shards at most
+  uint64_t room = 0;   // clients of all shards at most
+  uint64_t level = 0;  // config::OverloadLevel
   std::array<uint64_t, kPhaseCount> phases{};
   std::array<uint64_t, kCounterCount> counters{};
   std::vector<Pool> pools;
@@ -51,7 +52,7 @@ struct FiguresParts {
   const config::Config& config;
   std::span<const ShardCounters> shards;  // of all generations
   std::span<const config::List> lists;
-  const SharedLists& shared;
+  const SharedBoards& boards;
 };
 Figures take_figures(const FiguresParts& parts);
 

@@ -150,7 +150,7 @@ void Gate::start_steward() {
                .counters = counters_.shards(),
                .generation = generation_,
                .lists = current_.plan->lists.lists,
-               .shared_lists = counters_.lists(),
+               .boards = counters_.boards(),
                .deferred_before = parts_.deferred_before,
                .config_read_at = generation_.since,
                .listen_fd = parts_.steward_fd,

@@ -3,6 +3,7 @@
 #include "core/daemon/load.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -71,6 +72,17 @@ uint64_t room_for_clients(const config::Limits& limits, uint64_t clients_max) {
   return limits.held == 0 ? clients_max : std::min<uint64_t>(limits.held, clients_max);
 }
 
+// proc(5): "MemTotal:       16316180 kB", a line each. nullopt: there is no such line.
+std::optional<uint64_t> kilobytes_of(std::string_view meminfo, std::string_view name) {
+  const size_t at = meminfo.find(name);
+  if (at == std::string_view::npos) return std::nullopt;
+  const std::string_view rest = meminfo.substr(at + name.size());
+  const size_t digits = std::min(rest.find_first_not_of(' '), rest.size());
+  uint64_t out = 0;
+  std::from_chars(rest.data() + digits, rest.data() + rest.size(), out);
+  return out;
+}
+
 int64_t seconds_of(WallTime at) {
   return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count();
 }
@@ -85,6 +97,13 @@ admission::Load measure(const config::Config& config, std::span<const ShardCount
           .backends = backends_percent(config, counters),
           .waiting = percent(waiting, std::max(clients, kFewestCounted)),
           .memory = memory_percent};
+}
+
+uint32_t memory_percent(std::string_view meminfo) {
+  const auto total = kilobytes_of(meminfo, "MemTotal:");
+  const auto available = kilobytes_of(meminfo, "MemAvailable:");
+  if (!total || !available) return 0;
+  return percent(*total - std::min(*available, *total), *total);
 }
 
 OverloadLevel level_of(const SharedLoad& board) {

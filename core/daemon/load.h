@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "core/admission/overload.h"
 #include "core/base/boards.h"
@@ -18,6 +19,9 @@ namespace lychgate::daemon {
 // counters: of all generations. clients_max: of all shards together.
 admission::Load measure(const config::Config& config, std::span<const ShardCounters> counters,
                         uint64_t clients_max, uint32_t memory_percent);
+
+// From the text of /proc/meminfo: what is not available, in percent; 0 when it cannot be told.
+uint32_t memory_percent(std::string_view meminfo);
 
 // What the board says now.
 config::OverloadLevel level_of(const SharedLoad& board);

@@ -18,6 +18,7 @@
 
 #include "core/config/values.h"
 #include "core/daemon/list_watch.h"
+#include "core/daemon/load.h"
 #include "core/daemon/metrics_table.h"
 
 namespace lychgate::daemon {
@@ -55,6 +56,7 @@ class Families {
   explicit Families(const MetricsParts& parts) : parts_(parts) {}
   std::vector<MetricFamily> take() {
     add_gate();
+    add_load();
     add_pools();
     add_lists();
     add_store();
@@ -127,8 +129,10 @@ class Families {
   }
 
   void add_gate();
+  void add_load();
   void add_pools();
   void add_backends();
+  void add_backend_health();
   void add_lists();
   void add_list_results();
   void add_store();
@@ -158,6 +162,12 @@ void Families::add_gate() {
   wait_histogram(
       Metric::kHandoffDuration,
       [](const ShardCounters& shard) -> auto& { return shard.handoff_time; });
+}
+
+void Families::add_load() {
+  const SharedLoad& load = parts_.boards.load;
+  only(Metric::kOverloadLevel, static_cast<uint64_t>(level_of(load)));
+  only(Metric::kMemoryPercent, load.memory_percent.load(kRelaxed));
 }
 
 void Families::add_pools() {
@@ -206,6 +216,23 @@ void Families::add_backends() {
       }
     }
   }
+  add_backend_health();
+}
+
+void Families::add_backend_health() {
+  const auto& pools = parts_.config.pools;
+  const Cells& cells = parts_.config.cells;
+  begin(Metric::kBackendUp);
+  for (size_t p = 0; p < pools.size(); ++p) {
+    for (size_t b = 0; b < pools[p].backends.size(); ++b) {
+      const BackendBoard& board =
+          parts_.boards.pools.backends[cells.pools[p]][cells.backends[p][b]];
+      const auto health = static_cast<BackendHealth>(board.health.load(kRelaxed));
+      if (health == BackendHealth::kUnknown) continue;
+      value(uint64_t{health == BackendHealth::kUp},
+            {{"pool", pools[p].name}, {"backend", pools[p].backends[b].text}});
+    }
+  }
 }
 
 void Families::add_lists() {
@@ -214,7 +241,7 @@ void Families::add_lists() {
   begin(Metric::kListUp);
   for (size_t i = 0; i < lists.size(); ++i) {
     const auto state =
-        static_cast<ListState>(parts_.shared_lists.boards[cells[i]].state.load(kRelaxed));
+        static_cast<ListState>(parts_.boards.lists.boards[cells[i]].state.load(kRelaxed));
     value(uint64_t{state == ListState::kUp}, {{"list", lists[i].name}});
   }
   begin(Metric::kListQueries);
@@ -235,7 +262,7 @@ void Families::add_lists() {
   }
   begin(Metric::kListToday);
   for (uint32_t i = 0; i < lists.size(); ++i) {
-    value(queries_today(parts_.shared_lists, parts_.shards, cells[i]), {{"list", lists[i].name}});
+    value(queries_today(parts_.boards.lists, parts_.shards, cells[i]), {{"list", lists[i].name}});
   }
 }
 

@@ -32,7 +32,7 @@ struct MetricsParts {
   const config::Config& config;
   std::span<const ShardCounters> shards;  // of all generations
   std::span<const config::List> lists;
-  const SharedLists& shared_lists;
+  const SharedBoards& boards;
   const StoreBoard& store;
   int64_t config_read_at = 0;  // seconds since 1970
   StewardGeneration generation = {};

@@ -24,10 +24,13 @@ enum class Metric : uint8_t {
   kConnectionsOpen,
   kHoldDuration,
   kHandoffDuration,
+  kOverloadLevel,
+  kMemoryPercent,
   kHandoff,
   kPoolOpen,
   kBackendOpen,
   kBackendState,
+  kBackendUp,
   kListUp,
   kListQueries,
   kListAnswers,
@@ -44,7 +47,7 @@ enum class Metric : uint8_t {
   kOpenFds,
   kMaxFds,
 };
-inline constexpr size_t kMetricCount = 28;
+inline constexpr size_t kMetricCount = 31;
 
 struct MetricRow {
   Metric metric;

@@ -10,6 +10,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "core/config/values.h"
+#include "core/daemon/load.h"
+
 namespace lychgate::daemon {
 namespace {
 
@@ -93,19 +96,32 @@ std::string generation_json(const StatusParts& parts) {
       fmt::join(retiring_pids(parts), ","));
 }
 
+std::string utc(int64_t seconds) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(static_cast<std::time_t>(seconds)));
+}
+
 // "generation 3 since 2026-01-01T00:00:00Z; still with the one before: 17"
 std::string generation_line(const StatusParts& parts) {
   const StewardGeneration& now = parts.generation;
   std::string out = fmt::format("generation {}", now.number);
-  if (now.since != 0) {
-    const auto since = static_cast<std::time_t>(now.since);
-    out += fmt::format(" since {:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(since));
-  }
+  if (now.since != 0) out += " since " + utc(now.since);
   if (!retiring_pids(parts).empty()) {
     out += fmt::format("; still with the one before: {}",
                        retiring_clients(parts.blocks, parts.config.shards, now));
   }
   return out + '\n';
+}
+
+std::string overload_json(const SharedLoad& load) {
+  return fmt::format("{{\"level\":\"{}\",\"since\":{}}}", config::level_text(level_of(load)),
+                     load.level_since.load(std::memory_order_relaxed));
+}
+
+// "overload: stress since 2026-01-01T00:00:00Z"; it has always been normal when no time is told.
+std::string overload_line(const SharedLoad& load) {
+  const int64_t since = load.level_since.load(std::memory_order_relaxed);
+  const std::string when = since == 0 ? "" : " since " + utc(since);
+  return fmt::format("overload: {}{}\n", config::level_text(level_of(load)), when);
 }
 
 // "a":1,"b":2 - names are ours and need no escaping.
@@ -153,16 +169,18 @@ std::string status_json(const StatusParts& parts) {
   const std::string kernel =
       kernel_holds(config) ? fmt::format(",\"tcp_defer_accept_drop\":{}", parts.deferred_acks) : "";
   return fmt::format(
-      "{{\"version\":\"{}\",\"generation\":{},\"shards\":[{}],\"total\":{{{}}}{}}}\n",
-      LYCHGATE_VERSION, generation_json(parts), list, json_numbers(sum(all), config), kernel);
+      "{{\"version\":\"{}\",\"generation\":{},\"overload\":{},\"shards\":[{}],\"total\":{{{}}}{}}}"
+      "\n",
+      LYCHGATE_VERSION, generation_json(parts), overload_json(parts.load), list,
+      json_numbers(sum(all), config), kernel);
 }
 
 std::string status_text(const StatusParts& parts) {
   const config::Config& config = parts.config;
   const std::vector<Numbers> all = read_all(parts);
   const Numbers total = sum(all);
-  std::string out = fmt::format("lychgate {}\n{}{:<24}{:>12}", LYCHGATE_VERSION,
-                                generation_line(parts), "", "total");
+  std::string out = fmt::format("lychgate {}\n{}{}{:<24}{:>12}", LYCHGATE_VERSION,
+                                generation_line(parts), overload_line(parts.load), "", "total");
   for (size_t i = 0; i < all.size(); ++i) out += fmt::format("{:>12}", fmt::format("shard {}", i));
   out += '\n';
   out += row("held", all, total, [](const Numbers& n) { return n.held; });

@@ -3,6 +3,7 @@
 
 #include "core/daemon/steward.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -28,6 +29,7 @@
 #include "core/daemon/control_sessions.h"
 #include "core/daemon/control_socket.h"
 #include "core/daemon/listeners.h"
+#include "core/daemon/load.h"
 #include "core/daemon/metrics.h"
 #include "core/daemon/pools_report.h"
 #include "core/daemon/registrar.h"
@@ -40,6 +42,7 @@ namespace {
 constexpr int kMessagesPerTurn = 64;
 // A metrics address that is taken is tried again.
 constexpr Tick kMetricsRetryMs = 5000;
+constexpr Tick kMemoryPeriodMs = 1000;
 // Who has asked something when the steward is to end is answered first, for as long as this.
 constexpr Tick kLastAnswersMs = 1000;
 
@@ -61,7 +64,8 @@ class Steward {
         book_(seat.config, registrar_),
         server_(seat.listen_fd, geteuid()),
         jobs_(seat.shard_lines, seat.counters),
-        metrics_at_(now_tick()) {}
+        metrics_at_(now_tick()),
+        memory_at_(now_tick()) {}
 
   [[noreturn]] void run();
 
@@ -78,6 +82,7 @@ class Steward {
   void stop(const ControlAsk& ask, Tick now);
   void finish(const SessionsFound& found, Tick now);
   void serve_metrics(Tick now);
+  void sample_memory(Tick now);
   ControlParts parts();
 
   const StewardSeat& seat_;
@@ -95,6 +100,7 @@ class Steward {
   };
   std::optional<ChangeAsk> change_ask_;  // who waits for the end of a reload or upgrade
   StewardGeneration generation_ = seat_.generation;
+  Tick memory_at_;              // when to look at the host's memory
   std::optional<Tick> end_by_;  // set when the supervisor wants us to end
 };
 
@@ -120,6 +126,7 @@ void Steward::run() {
     registrar_.turn(now, now_seconds());
     store_board_.set(book_.stats());
     serve_metrics(now);
+    sample_memory(now);
     if (may_end(now)) end();
   }
 }
@@ -178,7 +185,8 @@ void Steward::end() {
 int Steward::wait_ms(Tick now) const {
   int wait = -1;
   for (const std::optional<Tick>& at :
-       {server_.next_wake(), jobs_.next_wake(), registrar_.next_wake(), metrics_at_, end_by_}) {
+       {server_.next_wake(), jobs_.next_wake(), registrar_.next_wake(), metrics_at_,
+        std::optional(memory_at_), end_by_}) {
     if (!at) continue;
     const int ms = tick_reached(now, *at) ? 0 : static_cast<int>(*at - now);
     if (wait < 0 || ms < wait) wait = ms;
@@ -211,7 +219,7 @@ ControlParts Steward::parts() {
   return {.config = seat_.config,
           .counters = seat_.counters,
           .lists = seat_.lists,
-          .shared_lists = seat_.shared_lists,
+          .boards = seat_.boards,
           .deferred_acks = deferred_acks() - seat_.deferred_before,
           .book = book_,
           .now = now_seconds(),
@@ -300,6 +308,18 @@ void Steward::begin_change(const ControlAsk& ask, const ControlRequest& request,
   server_.wait_longer(ask.client, now + to_ticks(kReloadPatience));
 }
 
+// What it says is of the host, or of the container that has its own /proc/meminfo (lxcfs).
+void Steward::sample_memory(Tick now) {
+  if (!tick_reached(now, memory_at_)) return;
+  memory_at_ = now + kMemoryPeriodMs;
+  char text[1024];  // what is wanted is at its beginning
+  const int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+  const ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text));
+  if (fd >= 0) close(fd);
+  const size_t size = got > 0 ? static_cast<size_t>(got) : 0;
+  seat_.boards.load.memory_percent.store(memory_percent({text, size}), std::memory_order_relaxed);
+}
+
 void Steward::serve_metrics(Tick now) {
   if (!metrics_at_ || !tick_reached(now, *metrics_at_)) return;
   metrics_at_.reset();
@@ -307,7 +327,7 @@ void Steward::serve_metrics(Tick now) {
   auto opened = MetricsServer::open({.config = seat_.config,
                                      .shards = seat_.counters,
                                      .lists = seat_.lists,
-                                     .shared_lists = seat_.shared_lists,
+                                     .boards = seat_.boards,
                                      .store = store_board_,
                                      .config_read_at = seat_.config_read_at,
                                      .generation = seat_.generation},

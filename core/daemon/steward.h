@@ -22,7 +22,7 @@ struct StewardSeat {
   std::span<ShardCounters> counters;  // of all generations
   StewardGeneration generation = {};
   std::span<const config::List> lists;
-  const SharedLists& shared_lists;
+  SharedBoards& boards;
   uint64_t deferred_before = 0;  // deferred_acks() when the gate started
   int64_t config_read_at = 0;    // seconds since 1970
   int listen_fd = -1;            // control socket; -1: none

@@ -35,7 +35,7 @@ struct Bench {
     return metrics_text({.config = config,
                          .shards = counters.shards(),
                          .lists = lists,
-                         .shared_lists = counters.lists(),
+                         .boards = counters.boards(),
                          .store = store,
                          .config_read_at = 1700000000});
   }

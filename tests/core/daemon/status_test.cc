@@ -34,11 +34,13 @@ struct Gate {
   StatusParts parts() const {
     return {.blocks = blocks,
             .config = config,
+            .load = boards.load,
             .generation = {.number = 7, .set = 1, .since = 1767225600}};
   }
 
   config::Config config;
   std::vector<ShardCounters> blocks{4};
+  SharedBoards boards;
 };
 
 void expect_all(const std::string& text, std::initializer_list<const char*> parts) {
@@ -55,9 +57,8 @@ TEST(Status, AShardsNumbersAreThoseOfBothGenerations) {
                     "\"total\":{\"held\":10,", "\"friendly\":{\"open\":4,\"taken\":4,"});
   EXPECT_EQ(json.find("\"shard\":2"), std::string::npos);
   const std::string text = status_text(gate.parts());
-  expect_all(text,
-             {"\ngeneration 7 since 2026-01-01T00:00:00Z; still with the one before: 3\n",
-              "accepted                         100          40          60\n"});
+  expect_all(text, {"\ngeneration 7 since 2026-01-01T00:00:00Z; still with the one before: 3\n",
+                    "accepted                         100          40          60\n"});
   EXPECT_EQ(text.find("shard 2"), std::string::npos);
 }
 
@@ -72,9 +73,8 @@ TEST(Status, OneSetOfBlocksIsOneGeneration) {
 
 TEST(Status, OtherReadersCountShardsOnceToo) {
   const Gate gate;
-  SharedLists lists;
-  const Figures figures =
-      take_figures({.config = gate.config, .shards = gate.blocks, .lists = {}, .shared = lists});
+  const Figures figures = take_figures(
+      {.config = gate.config, .shards = gate.blocks, .lists = {}, .boards = gate.boards});
   EXPECT_EQ(figures.shards, 2u);
   EXPECT_EQ(figures.room, 200u);
   EXPECT_EQ(figures.held, 10u);
@@ -84,7 +84,7 @@ TEST(Status, OtherReadersCountShardsOnceToo) {
   expect_all(metrics_text({.config = gate.config,
                            .shards = gate.blocks,
                            .lists = {},
-                           .shared_lists = lists,
+                           .boards = gate.boards,
                            .store = store,
                            .generation = gate.parts().generation}),
              {"lychgate_clients_max 200\n", "lychgate_generation 7\n",
