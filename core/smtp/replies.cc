@@ -126,10 +126,13 @@ size_t write_reply(const FootedReply& reply, std::span<char> out) {
 }
 
 size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out) {
-  LYCH_CHECK(id == ReplyId::kRefuseListed || id == ReplyId::kDropListed);
+  const bool refuses = id == ReplyId::kRefuseListed;
+  if (!refuses && id != ReplyId::kDropListed) {
+    return write_reply({.text = reply_text(id), .footer = listed.footer}, out);
+  }
   std::array<char, kReplyLineMax> text;
   LineWriter line(text);
-  line.add(id == ReplyId::kRefuseListed ? "550" : "521");
+  line.add(refuses ? "550" : "521");
   line.add(" 5.7.1 Service unavailable; client [").add(listed.client.text());
   line.add("] blocked using ").add(listed.reply_name);
   if (!listed.reason.empty()) line.add("; ").add(listed.reason);

@@ -114,8 +114,8 @@ struct ListedReply {
 // "550 5.7.1 Service unavailable; client [203.0.113.5] blocked using bl.example.net; reason\r\n".
 // Cut at kReplyLineMax and masked like the teaser: the reason is a stranger's text. Gives the bytes
 // written; where there is no room to write, reply_bytes() says the same without names.
-// REQUIRES: id is kRefuseListed or kDropListed; out.size() >= kReplyLineMax, kFootedReplyMax with a
-// footer.
+// A listed client may be refused for another reason: any other reply is written as it stands.
+// REQUIRES: out.size() >= kReplyLineMax, kFootedReplyMax with a footer.
 size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out);
 
 }  // namespace lychgate::smtp

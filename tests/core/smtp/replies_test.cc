@@ -153,6 +153,12 @@ TEST(Footer, IsCutLikeTheReply) {
   EXPECT_EQ(footed("550 no", "\\c" + std::string(1000, 'y')).size(), kReplyLineMax);
 }
 
+// A listed client that also pipelined, refused for that, used to end the process.
+TEST(ListedReply, IsForListedClientsOnly) {
+  EXPECT_EQ(listed_reply(ReplyId::kRefuseProtocol, "203.0.113.5", "bl", "never seen"),
+            "550 5.5.1 Protocol error\r\n");
+}
+
 TEST(Footer, FollowsAListedReply) {
   std::array<char, kFootedReplyMax> out;
   const size_t size = write_listed_reply(ReplyId::kRefuseListed,
