@@ -79,7 +79,7 @@ def endless(piece):
     return react
 
 
-def slowly(text, pause=0.02):
+def slowly(text, pause=0.005):
     """A byte at a time."""
     def react(session):
         for byte in text.encode():
