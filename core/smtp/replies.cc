@@ -30,13 +30,14 @@ char masked(char c) {
   return c == '\t' || (c >= 32 && c <= 126) ? c : '?';
 }
 
-// One line, masked and cut.
+// One line, masked and cut where the room ends or the limit is.
 class LineWriter {
  public:
-  explicit LineWriter(std::span<char> out) : out_(out) {}
+  explicit LineWriter(std::span<char> out)
+      : out_(out), room_(std::min(out.size(), kReplyLineMax) - kLineEnd.size()) {}
 
   LineWriter& add(std::string_view text) {
-    for (const char c : text.substr(0, kReplyRoom - size_)) out_[size_++] = masked(c);
+    for (const char c : text.substr(0, room_ - size_)) out_[size_++] = masked(c);
     return *this;
   }
   std::string_view text() const { return {out_.data(), size_}; }
@@ -48,6 +49,7 @@ class LineWriter {
 
  private:
   std::span<char> out_;
+  size_t room_;
   size_t size_ = 0;
 };
 
@@ -107,22 +109,21 @@ std::string teaser_line(const Teaser& teaser) {
 }
 
 size_t write_reply(const FootedReply& reply, std::span<char> out) {
+  LYCH_CHECK(out.size() >= kReplyLineMax);
   const bool refuses = reply.text.starts_with('4') || reply.text.starts_with('5');
   const std::string_view footer = refuses ? reply.footer : std::string_view();
-  LYCH_CHECK(out.size() >= (footer.empty() ? kReplyLineMax : kFootedReplyMax));
-  LineWriter line(out);
+  const bool same_line = footer.starts_with(kSameLineMark);
+  const bool two_lines = !footer.empty() && !same_line;
+  LineWriter line(two_lines ? out.first(out.size() / 2) : out);
   line.add(reply.text);
-  if (footer.starts_with(kSameLineMark)) {
-    line.add(footer.substr(kSameLineMark.size()));
-  } else if (!footer.empty()) {
-    out[kReplyCodeSize] = '-';
-    const size_t first = line.end();
-    LineWriter second(out.subspan(first));
-    second.add(reply.text.substr(0, kReplyCodeSize)).add(" ");
-    second.add(enhanced_code(reply.text)).add(footer);
-    return first + second.end();
-  }
-  return line.end();
+  if (same_line) line.add(footer.substr(kSameLineMark.size()));
+  const size_t size = line.end();
+  if (!two_lines) return size;
+  out[kReplyCodeSize] = '-';
+  LineWriter second(out.subspan(size));
+  second.add(reply.text.substr(0, kReplyCodeSize)).add(" ");
+  second.add(enhanced_code(reply.text)).add(footer);
+  return size + second.end();
 }
 
 size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out) {

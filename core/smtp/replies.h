@@ -81,7 +81,7 @@ std::string_view continued_reply(ReplyId id);
 
 // RFC 5321 4.5.3.1.5: a reply line is at most 512 octets, code and CRLF included.
 inline constexpr size_t kReplyLineMax = 512;
-// With the line of a footer.
+// Room for two whole lines.
 inline constexpr size_t kFootedReplyMax = 2 * kReplyLineMax;
 inline constexpr size_t kReplyCodeSize = 3;
 
@@ -90,8 +90,8 @@ struct FootedReply {
   std::string_view footer;  // behind 4xx and 5xx, see ReplyBook; empty: none
 };
 
-// Gives the bytes written: one or two lines, each masked and cut as below.
-// REQUIRES: out.size() >= kReplyLineMax, kFootedReplyMax with a footer.
+// Gives the bytes written: one or two lines, masked and cut as below; the first of two has half of
+// the room. REQUIRES: out.size() >= kReplyLineMax.
 size_t write_reply(const FootedReply& reply, std::span<char> out);
 
 struct Teaser {
@@ -115,7 +115,7 @@ struct ListedReply {
 // Cut at kReplyLineMax and masked like the teaser: the reason is a stranger's text. Gives the bytes
 // written; where there is no room to write, reply_bytes() says the same without names.
 // A listed client may be refused for another reason: any other reply is written as it stands.
-// REQUIRES: out.size() >= kReplyLineMax, kFootedReplyMax with a footer.
+// REQUIRES: out.size() >= kReplyLineMax.
 size_t write_listed_reply(ReplyId id, const ListedReply& listed, std::span<char> out);
 
 }  // namespace lychgate::smtp

@@ -151,6 +151,12 @@ TEST(Footer, IsCutLikeTheReply) {
   EXPECT_EQ(both.find("x\r\n550 y"), kReplyLineMax - 3);
   EXPECT_TRUE(both.ends_with("y\r\n"));
   EXPECT_EQ(footed("550 no", "\\c" + std::string(1000, 'y')).size(), kReplyLineMax);
+
+  std::array<char, kReplyLineMax> little;
+  const std::string text = "550 " + std::string(1000, 'x');
+  const size_t size = write_reply({.text = text, .footer = "Call"}, little);
+  EXPECT_EQ(std::string_view(little.data(), size),
+            "550-" + std::string(kReplyLineMax / 2 - 6, 'x') + "\r\n550 Call\r\n");
 }
 
 // A listed client that also pipelined, refused for that, used to end the process.
