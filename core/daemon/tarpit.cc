@@ -71,7 +71,7 @@ void Tarpit::admit(uint32_t index, smtp::ReplyId reply, Tick now) {
   }
   now_ = now;
   connections_.counters.add(Counter::kTarpitted);
-  // What it says is not heard: it fills the small window and then has to wait.
+  // What it says from now on is not heard: it fills the small window and then has to wait.
   connections_.reactor.shrink(index, kTarpitReceiveBuffer, connections_.begin(Op::kShrink, index));
   connections_.reactor.discard(index, connections_.begin(Op::kDiscard, index));
 }
@@ -137,6 +137,8 @@ std::optional<uint32_t> Tarpit::next_released() {
   if (!can_release() || releases_ == kReleasesMax) return std::nullopt;
   ++releases_;
   const uint32_t oldest = head_;
+  // As in admit(): closing with something unread would reset its last words.
+  connections_.reactor.discard(oldest, connections_.begin(Op::kDiscard, oldest));
   if (is_pressed()) connections_.counters.add(Counter::kTarpitPressed);
   remove(oldest);
   return oldest;

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "core/config/values.h"
 #include "core/daemon/text_table.h"
 
 namespace lychgate::daemon {
@@ -28,6 +29,7 @@ const std::vector<RateRow>& rate_rows() {
       {"over dnsl.threshold", {Counter::kListsFailed}},
       {"refused, dropped", {Counter::kRefused, Counter::kDropped}},
       {"hung up", {Counter::kHangup}},
+      {"into the tarpit", {Counter::kTarpitted}},
       {"told 421",
        {Counter::kDropPerAddress, Counter::kDropPerShard, Counter::kDropHeld,
         Counter::kDropNoBackend, Counter::kDropNoRoute, Counter::kDropShutdown}},
@@ -140,6 +142,13 @@ Lines draw_lists(const TopView& view) {
   return lines_of(text_table("llrrrrrr", rows));
 }
 
+// Nothing at other times.
+std::string overload_text(const Figures& figures) {
+  if (figures.level == 0 || figures.level >= config::kOverloadLevelCount) return "";
+  const auto level = static_cast<config::OverloadLevel>(figures.level);
+  return fmt::format("   overload: {}", config::level_text(level));
+}
+
 void append(Lines& out, const Lines& block) {
   if (block.empty()) return;
   out.push_back({});
@@ -152,8 +161,8 @@ std::vector<TopLine> draw_top(const TopView& view, ScreenSize size) {
   const Figures& now = view.now;
   Lines out;
   if (!now.version.empty()) {
-    out.push_back({fmt::format("lychgate {}   {} shards   {} clients of {} at most   q: quit",
-                               now.version, now.shards, now.held, now.room),
+    out.push_back({fmt::format("lychgate {}   {} shards   {} clients of {} at most{}   q: quit",
+                               now.version, now.shards, now.held, now.room, overload_text(now)),
                    true});
   }
   if (!view.trouble.empty()) out.push_back({view.trouble, true});

@@ -91,6 +91,27 @@ TEST(Metrics, HistogramsAreCumulativeAndInSeconds) {
                               "lychgate_dnsl_duration_seconds_sum{list=\"list.example\"} 0.005"});
 }
 
+TEST(Metrics, OfTheHostAndItsBackendsAreWhatTheBoardsSay) {
+  Bench bench;
+  EXPECT_EQ(bench.text().find("lychgate_backend_up{"), std::string::npos) << "not yet checked";
+  SharedBoards& boards = bench.counters.boards();
+  boards.load.level = static_cast<uint8_t>(config::OverloadLevel::kStress);
+  boards.load.memory_percent = 42;
+  bench.counters.shards()[0].enter_phase(Phase::kTarpit);
+  bench.counters.shards()[0].add(Counter::kTarpitSeconds, 7);
+  const auto say = [&](BackendHealth health) {
+    boards.pools.backends[0][0].health = static_cast<uint8_t>(health);
+  };
+  say(BackendHealth::kUp);
+  expect_lines(bench.text(),
+               {"lychgate_overload_level 2", "lychgate_memory_percent 42",
+                "lychgate_connections_open{phase=\"tarpit\"} 1", "lychgate_tarpit_seconds_total 7",
+                "lychgate_backend_up{pool=\"friendly\",backend=\"tcp:192.0.2.7:25\"} 1"});
+  say(BackendHealth::kDown);
+  expect_lines(bench.text(),
+               {"lychgate_backend_up{pool=\"friendly\",backend=\"tcp:192.0.2.7:25\"} 0"});
+}
+
 TEST(Metrics, TheStoreIsToldOfWhenThereIsOne) {
   Bench bench;
   bench.store.set(store::Stats{.records = 5, .bytes_used = 4096, .commits = 2, .cleaned = 1});

@@ -62,6 +62,19 @@ TEST(Status, AShardsNumbersAreThoseOfBothGenerations) {
   EXPECT_EQ(text.find("shard 2"), std::string::npos);
 }
 
+TEST(Status, TellsTheLevelOfOverloadAndSinceWhen) {
+  Gate gate;
+  expect_all(status_text(gate.parts()), {"\noverload: normal\n"});
+  expect_all(status_json(gate.parts()), {"\"overload\":{\"level\":\"normal\",\"since\":0},"});
+  gate.boards.load.level = static_cast<uint8_t>(config::OverloadLevel::kStress);
+  gate.boards.load.level_since = 1767225600;
+  gate.blocks[2].phases[static_cast<size_t>(Phase::kTarpit)] = 5;
+  expect_all(status_text(gate.parts()), {"\noverload: stress since 2026-01-01T00:00:00Z\n",
+                                         "  tarpit                           5"});
+  expect_all(status_json(gate.parts()),
+             {"\"overload\":{\"level\":\"stress\",\"since\":1767225600},", "\"tarpit\":5"});
+}
+
 TEST(Status, OneSetOfBlocksIsOneGeneration) {
   Gate gate;
   StatusParts parts = gate.parts();

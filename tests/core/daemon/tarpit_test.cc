@@ -26,23 +26,38 @@ class TarpitTest : public testing::Test {
     sim::SocketPtr socket;
   };
 
-  Client admit(ReplyId reply = kReply) {
+  Client accept() {
     Client client;
-    client.socket = world_.accept(client.slot);
-    tarpit_.admit(client.slot, reply, now_);
+    client.socket = world_.arrive();
+    ring::PeerAddress peer;
+    world_.reactor.accept_direct(world_.listener, 0, peer, ring::OpTag::of(Op::kAccept));
+    for (const ring::Completion& completion : world_.turn()) {
+      if (completion.tag.operation() != Op::kAccept) {
+        take(completion);
+        continue;
+      }
+      client.slot = static_cast<uint32_t>(completion.result);
+      world_.connections.open_client({.slot = client.slot, .peer = client.socket->remote}, now_);
+    }
     return client;
+  }
+  Client admit() {
+    const Client client = accept();
+    tarpit_.admit(client.slot, kReply, now_);
+    return client;
+  }
+  void take(const ring::Completion& completion) {
+    if (world_.connections.take(completion) == nullptr) return;
+    const auto slot = static_cast<uint32_t>(completion.tag.slot);
+    const Op op = completion.tag.operation();
+    if (op != Op::kDrip && op != Op::kShrink) return;
+    if (tarpit_.complete(slot, completion)) return;
+    gone_.push_back(slot);
+    world_.connections.retire(slot);
   }
   // One turn at the time it is: what came, then what is due. Who is let go is closed.
   void turn() {
-    for (const ring::Completion& completion : world_.turn()) {
-      if (world_.connections.take(completion) == nullptr) continue;
-      const auto slot = static_cast<uint32_t>(completion.tag.slot);
-      const Op op = completion.tag.operation();
-      if (op != Op::kDrip && op != Op::kShrink) continue;
-      if (tarpit_.complete(slot, completion)) continue;
-      gone_.push_back(slot);
-      world_.connections.retire(slot);
-    }
+    for (const ring::Completion& completion : world_.turn()) take(completion);
     tarpit_.advance(rules_, now_);
     while (const auto slot = tarpit_.next_released()) {
       released_.push_back(*slot);
@@ -180,8 +195,8 @@ TEST_F(TarpitTest, TheOldestMakesRoom) {
 // Pressure may meet a client whose byte is on its way: what it has heard is not known.
 TEST_F(TarpitTest, NobodyIsLetGoWhileAByteIsOnItsWay) {
   const Client first = admit();
-  pass(999);
-  now_ += 1;
+  pass(900);
+  now_ += 100;
   tarpit_.advance(rules_, now_);
   ASSERT_EQ(world_.slots[first.slot].in_flight, 1U);
   tarpit_.set_clients_max(0);
@@ -313,8 +328,7 @@ TEST_F(TarpitTest, AnybodyMayBeTakenOut) {
 }
 
 TEST_F(TarpitTest, WhatWasSaidBeforeIsThrownAwayOnce) {
-  Client client;
-  client.socket = world_.accept(client.slot);
+  const Client client = accept();
   client.socket->rx.push(std::string_view("EHLO x\r\n"));
   tarpit_.admit(client.slot, kReply, now_);
   turn();

@@ -15,6 +15,7 @@ Figures some_figures() {
   figures.shards = 2;
   figures.held = 40;
   figures.room = 35000;
+  figures.level = 2;
   figures.phases[static_cast<size_t>(Phase::kSilentWait)] = 40;
   figures.counters[static_cast<size_t>(Counter::kAccepted)] = 1000;
   figures.pools.push_back({.name = "friendly",
@@ -43,6 +44,7 @@ TEST(Figures, ComeBackAsTheyWere) {
   const auto back = read_figures(write_figures(figures));
   ASSERT_TRUE(back);
   EXPECT_EQ(write_figures(*back), write_figures(figures));
+  EXPECT_EQ(back->level, 2U);
   EXPECT_EQ(back->get(Counter::kAccepted), 1000U);
   EXPECT_EQ(back->pools[0].outcomes[5], 5U);
 }
@@ -62,10 +64,19 @@ TEST(Top, ShowsRatesPhasesPoolsAndLists) {
   view.now.lists[0].queries += 30;
   const std::string text = text_of(draw_top(view, {.columns = 100, .rows = 50}));
   for (const char* words :
-       {"lychgate 1.2.3   2 shards   40 clients of 35000 at most   q: quit",
+       {"lychgate 1.2.3   2 shards   40 clients of 35000 at most   overload: stress   q: quit",
         "accepted                 25.0       1050", "silent_wait        40  ############",
         "friendly  1/2     3      3.5     17", "list.example  up          15.0      530"}) {
     EXPECT_NE(text.find(words), std::string::npos) << words << "\n" << text;
+  }
+}
+
+TEST(Top, SaysNothingOfALevelThatIsNoneOrUnknown) {
+  for (const uint64_t level : {uint64_t{0}, uint64_t{7}}) {
+    TopView view;
+    view.now = some_figures();
+    view.now.level = level;
+    EXPECT_EQ(text_of(draw_top(view, {})).find("overload"), std::string::npos) << level;
   }
 }
 
