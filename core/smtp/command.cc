@@ -43,12 +43,19 @@ std::string_view without_blanks(std::string_view text) {
   return text.substr(0, text.find_last_not_of(' ') + 1);
 }
 
+// "Subject:", of clients that do not wait for an answer to DATA (RFC 5322 2.2, with blanks before
+// the colon as in 4.5.3).
+bool is_header(std::string_view word) {
+  std::string_view name = word.substr(0, word.find(':'));
+  if (name.size() == word.size()) return false;
+  name = name.substr(0, name.find_last_not_of('\t') + 1);
+  return std::ranges::all_of(name, [](char c) { return c > 32 && c < 127; });
+}
+
 // Of a command that is none of ours.
 bool is_other_protocol(std::string_view word) {
   if (word.empty()) return false;
-  // "Subject:"; clients that do not wait for an answer to DATA.
-  const bool is_header = word.find(':') != std::string_view::npos;
-  return !is_letter(word.front()) || is_header || std::ranges::any_of(word, is_eight_bit) ||
+  return !is_letter(word.front()) || is_header(word) || std::ranges::any_of(word, is_eight_bit) ||
          std::ranges::any_of(kOtherProtocols,
                              [&](std::string_view other) { return same_word(word, other); });
 }

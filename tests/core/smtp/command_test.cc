@@ -97,6 +97,8 @@ TEST(Misconduct, IsSeenInALine) {
       {"a browser's form", "POST / HTTP/1.1\r\nHost: a\r\n", kSpokeNonSmtp | kPipelined},
       {"a header", "Subject: cheap\r\n", kSpokeNonSmtp},
       {"a header without a blank", "From:<a@b>\r\n", kSpokeNonSmtp},
+      {"a header with a TAB before the colon", "Subject\t: cheap\r\n", kSpokeNonSmtp},
+      {"a colon behind two words is no header", "MAIL\tFROM:<a@b>\r\n", 0},
       {"a word that begins with no letter", "\x16\x03\x01\r\n", kSpokeNonSmtp},
       {"a dot", ".\r\n", kSpokeNonSmtp},
       {"a digit", "250 ok\r\n", kSpokeNonSmtp},
