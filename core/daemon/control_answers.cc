@@ -82,8 +82,8 @@ std::string pools(const ControlRequest& request, const ControlParts& parts) {
     use_backends(parts.config, parts.counters, *choice, *request.use);
     if (!request.json) return change_text(parts.config, *choice, *request.use) + "\n";
   }
-  return request.json ? pools_json(parts.config, parts.counters)
-                      : pools_text(parts.config, parts.counters);
+  return request.json ? pools_json(parts.config, parts.counters, &parts.boards.pools)
+                      : pools_text(parts.config, parts.counters, &parts.boards.pools);
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 // Pools and their backends: what `lychgate pools` prints, and the change of a backend's use. Reads
-// and writes the shared counters; text for people, JSON for programs.
+// the boards of health checks, reads and writes the shared counters; text for people, JSON for
+// programs.
 
 #pragma once
 
 #include <span>
 #include <string>
 
+#include "core/base/boards.h"
 #include "core/base/counters.h"
 #include "core/config/config.h"
 #include "core/config/values.h"
@@ -13,9 +15,12 @@
 
 namespace lychgate::daemon {
 
-std::string pools_text(const config::Config& config, std::span<const ShardCounters> shards);
+// boards: nullptr: nobody checks.
+std::string pools_text(const config::Config& config, std::span<const ShardCounters> shards,
+                       const SharedPools* boards = nullptr);
 // One object: pools, each with open, fallback, outcomes and backends.
-std::string pools_json(const config::Config& config, std::span<const ShardCounters> shards);
+std::string pools_json(const config::Config& config, std::span<const ShardCounters> shards,
+                       const SharedPools* boards = nullptr);
 
 // The backends that a request names.
 struct PoolChoice {

@@ -277,7 +277,8 @@ void Steward::finish(const SessionsFound& found, Tick now) {
                           now);
   }
   if (request.json) {
-    return server_.answer(found.client, pools_json(seat_.config, seat_.counters), now);
+    return server_.answer(found.client,
+                          pools_json(seat_.config, seat_.counters, &seat_.boards.pools), now);
   }
   const auto choice = choose_backends(seat_.config, request);
   server_.answer(found.client,
