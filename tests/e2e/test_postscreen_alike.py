@@ -81,7 +81,7 @@ class PostscreenAlike(unittest.TestCase):
         wait_until(is_quiet, 15, "the logs say no more")
 
     def test_alike(self):
-        """replies and log lines are postscreen's in hundreds of dialogues, or else it is meant so"""
+        """replies and log lines are postscreen's in 300 dialogues, or else it is meant so"""
         self.assertGreaterEqual(len(self.table), DIALOGUES_LEAST)
         real, ours = self._play()
         used, wrong, alike = set(), [], 0
