@@ -13,6 +13,9 @@ namespace {
 
 constexpr uint8_t kIpv4 = '4';
 constexpr uint8_t kIpv6 = '6';
+constexpr uint8_t kNetwork4 = 'g';  // greylist
+constexpr uint8_t kNetwork6 = 'h';
+constexpr PrefixLengths kNetworks{.ipv4 = 24, .ipv6 = 64};
 constexpr size_t kIpv4Bytes = 1 + 4;
 constexpr size_t kIpv6Bytes = 1 + 16;
 static_assert(kIpv6Bytes == ClientKey::kBytesMax);
@@ -80,9 +83,15 @@ ClientKey ClientKey::of(const IpAddress& address, PrefixLengths prefixes) {
   return key;
 }
 
+ClientKey ClientKey::of_network(const IpAddress& address) {
+  ClientKey key = of(address, kNetworks);
+  key.bytes[0] = address.is_v4() ? kNetwork4 : kNetwork6;
+  return key;
+}
+
 std::optional<ClientKey> ClientKey::decode(std::span<const uint8_t> bytes) {
-  const bool is_v4 = bytes.size() == kIpv4Bytes && bytes[0] == kIpv4;
-  const bool is_v6 = bytes.size() == kIpv6Bytes && bytes[0] == kIpv6;
+  const bool is_v4 = bytes.size() == kIpv4Bytes && (bytes[0] == kIpv4 || bytes[0] == kNetwork4);
+  const bool is_v6 = bytes.size() == kIpv6Bytes && (bytes[0] == kIpv6 || bytes[0] == kNetwork6);
   if (!is_v4 && !is_v6) return std::nullopt;
   ClientKey key;
   key.size = static_cast<uint8_t>(bytes.size());

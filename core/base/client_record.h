@@ -38,14 +38,17 @@ struct ClientKey {
   static constexpr size_t kBytesMax = 17;
 
   static ClientKey of(const IpAddress& address, PrefixLengths prefixes);
-  // nullopt: no key that `of` makes.
+  // Not the client but its network, /24 or /64: what the action `defer` remembers. Never the key of
+  // a client.
+  static ClientKey of_network(const IpAddress& address);
+  // nullopt: no key that these make.
   static std::optional<ClientKey> decode(std::span<const uint8_t> bytes);
   std::span<const uint8_t> encoded() const { return {bytes.data(), size}; }
   IpAddress address() const;  // the first of its network
 
   bool operator==(const ClientKey& other) const;
 
-  std::array<uint8_t, kBytesMax> bytes{};  // '4' and 4 bytes, '6' and 16
+  std::array<uint8_t, kBytesMax> bytes{};  // '4' or 'g' and 4 bytes, '6' or 'h' and 16
   uint8_t size = 0;
 };
 

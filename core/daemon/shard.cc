@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/admission/greylist.h"
 #include "core/admission/limits.h"
 #include "core/admission/routes.h"
 #include "core/base/check.h"
@@ -80,6 +81,7 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       parts_(parts),
       prefixes_(prefix_lengths(parts.config.store)),
       routes_by_history_(admission::routes_by_history(parts.config)),
+      defers_(admission::defers(parts.config)),
       levels_(admission::level_configs(parts.config)),
       reply_book_({.hostname = parts.hostname,
                    .banner = parts.config.greet.banner,

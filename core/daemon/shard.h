@@ -158,6 +158,7 @@ class Shard {
   void look_back(Slot& slot);
   admission::RouteFacts route_facts(const Slot& slot);
   void remember(uint32_t slot, VisitEnd end);
+  void remember_network(const Slot& slot);
   bool needs_lists(const IpAddress& address);
   void note(uint32_t slot, const Action& action, const Event& event, Tick now);
   void note_lists(uint32_t slot, LogEvent& first);
@@ -227,6 +228,7 @@ class Shard {
   std::optional<Outbox> outbox_;
   PrefixLengths prefixes_;
   bool routes_by_history_;
+  bool defers_;
   admission::LevelConfigs levels_;
   config::OverloadLevel level_ = config::OverloadLevel::kNormal;
   std::optional<LoadWatch> load_watch_;

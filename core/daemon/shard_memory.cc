@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "core/admission/greylist.h"
 #include "core/admission/history.h"
 #include "core/daemon/shard.h"
 
@@ -28,11 +29,15 @@ std::optional<Shard::Past> Shard::past_of(const IpAddress& address) {
 }
 
 void Shard::look_back(Slot& slot) {
+  if (defers_ && parts_.book != nullptr) {
+    const auto network = parts_.book->find(ClientKey::of_network(slot.address));
+    if (network && admission::has_returned(*network, wall())) slot.past |= kNetworkReturned;
+  }
   const auto past = past_of(slot.address);
   if (!past) return;
   const admission::History& history = past->history;
   slot.evidence = admission::with_history(slot.evidence, history);
-  slot.past = history.passed;
+  slot.past |= history.passed;
   if (history.offence) slot.misconduct = admission::misconduct_of(*history.offence) & 7;
   if (history.passed_before) slot.past |= kPassedBefore;
   const bool has_score = (history.passed & bit_of(ScreenTest::kLists)) != 0 || history.offence;
@@ -67,6 +72,23 @@ void Shard::remember(uint32_t index, VisitEnd end) {
                                    .lists_good_for = asking ? lookups_->good_for(index) : 0};
   outbox_->add(
       {ClientKey::of(slot.address, prefixes_), admission::visit_of(conduct, config_, wall())});
+  if (defers_) remember_network(slot);
+}
+
+// What the action `defer` remembers, at the end of a visit.
+void Shard::remember_network(const Slot& slot) {
+  const admission::Facts facts = facts_of(slot);
+  const ClientKey key = ClientKey::of_network(slot.address);
+  if (admission::judge(facts, config_).decision == admission::Decision::kDefer) {
+    return outbox_->add({key, admission::deferral(config_.greylist, wall())});
+  }
+  admission::Facts first = facts;
+  first.returned = false;
+  const bool spared =
+      facts.returned && admission::judge(first, config_).decision == admission::Decision::kDefer;
+  if (!spared) return;
+  counters_.add(Counter::kGreylistPass);
+  outbox_->add({key, admission::comeback(config_.greylist, wall())});
 }
 
 // Of one who is on the way: lists are told of nobody else.

@@ -17,6 +17,11 @@ constexpr uint8_t kLists = bit_of(ScreenTest::kLists);
 // Both tests are enabled.
 config::Config example() {
   config::Config config;
+  // Those of the dialogue have a table of their own.
+  for (config::DialogueTest* test : {&config.dialogue.pipelining, &config.dialogue.non_smtp_command,
+                                     &config.dialogue.bare_newline}) {
+    test->enable = false;
+  }
   config.dnsl.sites.resize(1);
   return config;
 }
@@ -291,6 +296,73 @@ TEST(History, AVisitLeavesWhatItHasShown) {
        .pregreet = Action::kIgnore},
   };
   for (const VisitRow& row : rows) expect_visit(row);
+}
+
+TEST(History, TheTestsOfTheDialogueArePassedByTalkingToItsEnd) {
+  struct Row {
+    const char* what;
+    Conduct conduct;
+    int want_passed = 0;  // bits of ScreenTest
+    int want_failed = 0;
+    uint32_t want_passes = 1;
+    Action action = Action::kEnforce;
+    bool enable = true;
+  };
+  constexpr int kAll = bit_of(ScreenTest::kPipelining) | bit_of(ScreenTest::kNonSmtp) |
+                       bit_of(ScreenTest::kBareNewline);
+  const Row rows[] = {
+      {.what = "to its end, without a fault",
+       .conduct = {.evidence = kWaited, .talked = true},
+       .want_passed = kPregreet | kAll},
+      {.what = "it left before: only what it passed until then",
+       .conduct = {.evidence = kWaited, .left = true},
+       .want_passed = kPregreet,
+       .want_passes = 0},
+      {.what = "not a test that is off",
+       .conduct = {.evidence = kWaited, .talked = true},
+       .want_passed = kPregreet,
+       .enable = false},
+      {.what = "a fault that is ignored is no pass",
+       .conduct = {.evidence = kWaited, .misconduct = kBareNewline, .talked = true},
+       .want_passed = kPregreet | (kAll & ~bit_of(ScreenTest::kBareNewline)),
+       .action = Action::kIgnore},
+      {.what = "a fault that is not: nothing is passed",
+       .conduct = {.evidence = kWaited, .misconduct = kBareNewline, .talked = true},
+       .want_failed = bit_of(ScreenTest::kBareNewline),
+       .want_passes = 0},
+      {.what = "who was deferred is no offender, or it could not come back",
+       .conduct = {.evidence = kWaited, .misconduct = kPipelined},
+       .want_passes = 0,
+       .action = Action::kDefer},
+  };
+  for (const Row& row : rows) {
+    config::Config config = example();
+    for (config::DialogueTest* test :
+         {&config.dialogue.pipelining, &config.dialogue.non_smtp_command,
+          &config.dialogue.bare_newline}) {
+      *test = {.enable = row.enable, .action = row.action};
+    }
+    const ClientRecord visit = visit_of(row.conduct, config, kNow);
+    int passed = 0;
+    for (size_t i = 0; i < kScreenTestCount; ++i) {
+      if (visit.passed_until[i] > kNow) passed |= 1 << i;
+    }
+    EXPECT_EQ(passed, row.want_passed) << row.what;
+    EXPECT_EQ(visit.failed, row.want_failed) << row.what;
+    EXPECT_EQ(visit.failed_until > kNow, row.want_failed != 0) << row.what;
+    EXPECT_EQ(visit.passes, row.want_passes) << row.what;
+  }
+}
+
+TEST(History, AFaultOfTheDialogueIsRememberedAsMisconduct) {
+  for (const Misconduct bit : {kPipelined, kSpokeNonSmtp, kBareNewline}) {
+    config::Config config;
+    const ClientRecord visit = visit_of({.misconduct = static_cast<uint8_t>(bit)}, config, kNow);
+    const History history = history_of(visit, config, kNow + 1);
+    ASSERT_TRUE(history.offence);
+    EXPECT_EQ(misconduct_of(*history.offence), bit);
+    EXPECT_EQ(with_history(0, history), kRemembered);
+  }
 }
 
 TEST(History, LivesOfNothingLeaveNothing) {

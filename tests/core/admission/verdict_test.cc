@@ -17,6 +17,8 @@ struct Row {
   Action pregreet = Action::kEnforce;
   Action dnsl = Action::kEnforce;
   Verdict want;
+  int misconduct = 0;
+  bool returned = false;
 };
 
 const Row kRows[] = {
@@ -112,6 +114,37 @@ const Row kRows[] = {
      .evidence = kDenylisted | kSpokeEarly,
      .pregreet = Action::kIgnore,
      .want = {Decision::kRefuse, Reason::kDenylisted, ReplyId::kRefuseService}},
+    {.what = "a test of the dialogue answers when all before it were passed",
+     .evidence = kWaited,
+     .want = {Decision::kRefuse, Reason::kPipelined, ReplyId::kRefuseProtocol},
+     .misconduct = kPipelined},
+    {.what = "of several the last names the reason",
+     .evidence = kWaited | kSpokeEarly,
+     .want = {Decision::kRefuse, Reason::kBareNewline, ReplyId::kRefuseProtocol},
+     .misconduct = kPipelined | kSpokeNonSmtp | kBareNewline},
+    {.what = "an allowlisted client is not tested for how it talks",
+     .evidence = kAllowlisted,
+     .want = {Decision::kPass, Reason::kAllowlisted, {}},
+     .misconduct = kPipelined},
+    {.what = "denylisted, defer: 450",
+     .evidence = kDenylisted,
+     .reject = Action::kDefer,
+     .want = {Decision::kDefer, Reason::kDenylisted, ReplyId::kDefer}},
+    {.what = "whose network came back is let on in spite of that",
+     .evidence = kDenylisted,
+     .reject = Action::kDefer,
+     .want = {Decision::kPass, Reason::kClean, {}},
+     .returned = true},
+    {.what = "but not in spite of what is enforced",
+     .evidence = kDenylisted | kSpokeEarly,
+     .reject = Action::kDefer,
+     .want = {Decision::kRefuse, Reason::kSpokeEarly, ReplyId::kRefuseProtocol},
+     .returned = true},
+    {.what = "hold ends it as drop does, whatever comes later",
+     .evidence = kDenylisted | kSpokeEarly,
+     .reject = Action::kHold,
+     .pregreet = Action::kDrop,
+     .want = {Decision::kHold, Reason::kDenylisted, ReplyId::kRefuseService}},
     {.what = "listed, ignore: it passes",
      .evidence = kListsFailed,
      .dnsl = Action::kIgnore,
@@ -165,14 +198,22 @@ TEST(Verdict, FollowsTheEvidence) {
     config.access.reject = row.reject;
     config.greet.pregreet = row.pregreet;
     config.dnsl.action = row.dnsl;
-    const Facts facts{static_cast<uint16_t>(row.evidence)};
+    const Facts facts{static_cast<uint16_t>(row.evidence), static_cast<uint8_t>(row.misconduct),
+                      row.returned};
     EXPECT_EQ(judge(facts, config), row.want) << row.what;
   }
 }
 
+TEST(Verdict, TheTarpitsRefusalsHaveADropInItsPlace) {
+  EXPECT_EQ(drop_for(ReplyId::kRefuseProtocol), ReplyId::kDropProtocol);
+  EXPECT_EQ(drop_for(ReplyId::kRefuseService), ReplyId::kDropService);
+  EXPECT_EQ(drop_for(ReplyId::kRefuseListed), ReplyId::kDropListed);
+}
+
 // Whatever the evidence and the actions: a reply exactly when there is somebody to answer.
 TEST(Verdict, HasAReplyExactlyWhenTheClientHearsOne) {
-  const Action actions[] = {Action::kIgnore, Action::kEnforce, Action::kDrop};
+  const Action actions[] = {Action::kIgnore, Action::kEnforce, Action::kDefer, Action::kDrop,
+                            Action::kHold};
   for (const Action reject : actions) {
     for (const Action pregreet : actions) {
       for (const Action dnsl : actions) {

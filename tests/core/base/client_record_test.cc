@@ -59,6 +59,20 @@ TEST(ClientKey, KeepsNetworksApart) {
   EXPECT_LT(key("1.2.3.4").bytes, key("1.2.4.0").bytes) << "then by address";
 }
 
+TEST(ClientKey, ANetworkIsNoClient) {
+  const auto network = [](const char* text) { return ClientKey::of_network(ip(text)); };
+  EXPECT_EQ(network("192.0.2.1"), network("192.0.2.255"));
+  EXPECT_FALSE(network("192.0.2.1") == network("192.0.3.1"));
+  EXPECT_EQ(network("2001:db8::1"), network("2001:db8::ffff:0:0:1"));
+  EXPECT_FALSE(network("192.0.2.0") == ClientKey::of(ip("192.0.2.0"), {}));
+  EXPECT_FALSE(network("2001:db8::1") == ClientKey::of(ip("2001:db8::1"), {}));
+  for (const char* text : {"192.0.2.7", "2001:db8::7"}) {
+    const auto again = ClientKey::decode(network(text).encoded());
+    ASSERT_TRUE(again) << text;
+    EXPECT_EQ(*again, network(text)) << text;
+  }
+}
+
 TEST(ClientKey, RefusesBytesThatAreNoKey) {
   const std::string mapped = std::string("6") + std::string(10, '\0') + "\xff\xff" + "abcd";
   struct Row {

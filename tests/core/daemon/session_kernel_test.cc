@@ -27,6 +27,7 @@ struct Policies {
 // dnsl.threshold 8, allow_threshold -4, dns.timeout 2 s.
 config::Config example(const Policies& policies) {
   config::Config config;
+  without_dialogue(config);
   config.greet.hold = config::Hold::kKernel;
   config.greet.banner = "";
   config.greet.early_look = milliseconds(0);
@@ -123,8 +124,8 @@ TEST(SessionKernel, ConcludesWithTheFirstLookWithoutLists) {
       {.what = "spoke while the kernel had it",
        .steps = {kLook,
                  {EventKind::kTalk, 1, 0, Standing::kOpen,
-                  "+pregreet, PREGREET, +refused, REJECT reply, remember, discard, say 550 5.5.1",
-                  Phase::kReplying}}},
+                  "+pregreet, PREGREET, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}}},
       {.what = "the same under ignore: goes on with its bytes",
        .policies = {.pregreet = Policy::kIgnore},
        .steps = {kLook,
@@ -156,20 +157,16 @@ TEST(SessionKernel, ConcludesWithTheFirstLookWhereListsHaveSpoken) {
        .steps = {scored(0, 9, Standing::kFailed, "disarm, early at 0", Phase::kSilentWait),
                  kLook,
                  {EventKind::kSilence, 1, 9, Standing::kFailed,
-                  "+kernel_held, +dnsl_failed, RANK, +refused, REJECT listed, remember, discard, "
-                  "say 550 "
-                  "5.7.1",
-                  Phase::kReplying}},
+                  "+kernel_held, +dnsl_failed, RANK, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = 9},
       {.what = "allowed, but it has spoken: refused for that",
        .policies = kLists,
-       .steps =
-           {scored(0, -5, Standing::kAllowed, "disarm, early at 0", Phase::kSilentWait),
-            kLook,
-            {EventKind::kTalk, 1, -5, Standing::kAllowed,
-             "+pregreet, PREGREET, +dnsl_allow, +refused, REJECT reply, remember, discard, say 550 "
-             "5.5.1",
-             Phase::kReplying}},
+       .steps = {scored(0, -5, Standing::kAllowed, "disarm, early at 0", Phase::kSilentWait),
+                 kLook,
+                 {EventKind::kTalk, 1, -5, Standing::kAllowed,
+                  "+pregreet, PREGREET, +dnsl_allow, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = -5},
       {.what = "told during the look: its answer concludes",
        .policies = kLists,
@@ -207,8 +204,8 @@ TEST(SessionKernel, WaitsForListsAsLongAsTheyAreGiven) {
                  scored(300, 3, Standing::kPassed, "disarm, early at 300", Phase::kSilentWait),
                  kAgain,
                  {EventKind::kTalk, 301, 3, Standing::kPassed,
-                  "+pregreet, PREGREET, +refused, REJECT reply, remember, discard, say 550 5.5.1",
-                  Phase::kReplying}},
+                  "+pregreet, PREGREET, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = 3},
       {.what = "a talker under ignore is not kept longer than others",
        .policies = {.lists = true, .pregreet = Policy::kIgnore},
@@ -242,8 +239,8 @@ TEST(SessionKernel, WaitsForListsAsLongAsTheyAreGiven) {
        .steps = {kLook,
                  {EventKind::kTalk, 2001, 8, Standing::kOpen,
                   "+pregreet, PREGREET, +pregreet_ignored, +dnsl_partial, +dnsl_failed, RANK, "
-                  "+refused, REJECT listed, remember, discard, say 550 5.7.1",
-                  Phase::kReplying}},
+                  "remember, +refused, converse",
+                  Phase::kDialogue}},
        .want_score = 8},
   };
   for (const Conversation& talk : talks) hold(talk);

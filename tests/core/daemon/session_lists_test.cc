@@ -39,6 +39,7 @@ struct Conversation {
 // dnsl.threshold 8, allow_threshold -4, wait 6 s, early look after 1 s.
 config::Config example(Policy action, Policy pregreet) {
   config::Config config;
+  without_dialogue(config);
   config.greet.banner = "";
   config.greet.pregreet = pregreet;
   config.access.reject = Policy::kIgnore;
@@ -128,18 +129,15 @@ TEST(SessionLists, AreAskedAboutWhoeverWaits) {
 TEST(SessionLists, EndTheWaitOfWhoeverIsListed) {
   const Conversation talks[] = {
       {.what = "listed, enforce: refused at once",
-       .steps =
-           {scored(
-                300, 9, Standing::kFailed,
-                "+dnsl_failed, RANK, disarm, +refused, REJECT listed, remember, discard, say 550 "
-                "5.7.1",
-                Phase::kReplying),
-            {EventKind::kReplied, 310, 0, {}, "DISCONNECT, close", Phase::kReplying}},
+       .steps = {scored(300, 9, Standing::kFailed,
+                        "+dnsl_failed, RANK, disarm, remember, +refused, converse",
+                        .want_phase = Phase::kDialogue, Phase::kDialogue),
+                 {EventKind::kReplied, 310, 0, {}, "DISCONNECT, close", Phase::kReplying}},
        .want_score = 9},
       {.what = "listed, drop: 521 and no reject line",
        .action = Policy::kDrop,
        .steps = {scored(300, 9, Standing::kFailed,
-                        "+dnsl_failed, RANK, disarm, +dropped, remember, discard, say 521 5.7.1",
+                        "+dnsl_failed, RANK, disarm, remember, +dropped, discard, say 521 5.7.1",
                         Phase::kReplying)},
        .want_score = 9},
       {.what = "listed, ignore: waits on and goes on, but has not passed every test",
@@ -158,19 +156,16 @@ TEST(SessionLists, EndTheWaitOfWhoeverIsListed) {
        .want_score = 11},
       {.what = "an early talker under ignore that is listed is refused at once",
        .pregreet = Policy::kIgnore,
-       .steps =
-           {kEarlyTimer,
-            {EventKind::kTalk,
-             1010,
-             0,
-             {},
-             "+pregreet, PREGREET, +pregreet_ignored, greet at 6001",
-             Phase::kSilentWait},
-            scored(
-                1300, 8, Standing::kFailed,
-                "+dnsl_failed, RANK, disarm, +refused, REJECT listed, remember, discard, say 550 "
-                "5.7.1",
-                Phase::kReplying)},
+       .steps = {kEarlyTimer,
+                 {EventKind::kTalk,
+                  1010,
+                  0,
+                  {},
+                  "+pregreet, PREGREET, +pregreet_ignored, greet at 6001",
+                  Phase::kSilentWait},
+                 scored(1300, 8, Standing::kFailed,
+                        "+dnsl_failed, RANK, disarm, remember, +refused, converse",
+                        Phase::kDialogue)},
        .want_score = 8},
   };
   for (const Conversation& talk : talks) hold(talk);
@@ -229,15 +224,15 @@ TEST(SessionLists, LetALookUnderWayConclude) {
       {.what = "listed during the early look",
        .steps = {kEarlyTimer,
                  failed,
-                 {EventKind::kSilence, 1010, 9, Standing::kFailed,
-                  "+refused, REJECT listed, remember, discard, say 550 5.7.1", Phase::kReplying}},
+                 {EventKind::kSilence, 1010, 9, Standing::kFailed, "remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = 9},
       {.what = "listed during the early look, and it talks: the lists name the reply",
        .steps = {kEarlyTimer,
                  failed,
                  {EventKind::kTalk, 1010, 9, Standing::kFailed,
-                  "+pregreet, PREGREET, +refused, REJECT listed, remember, discard, say 550 5.7.1",
-                  Phase::kReplying}},
+                  "+pregreet, PREGREET, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = 9},
       {.what = "listed during the early look, and it has gone",
        .steps = {kEarlyTimer,
@@ -254,8 +249,8 @@ TEST(SessionLists, LetALookUnderWayConclude) {
                  kQuiet,
                  kLastTimer,
                  scored(6005, 9, Standing::kFailed, "+dnsl_failed, RANK", Phase::kLooking),
-                 {EventKind::kSilence, 6010, 9, Standing::kFailed,
-                  "+refused, REJECT listed, remember, discard, say 550 5.7.1", Phase::kReplying}},
+                 {EventKind::kSilence, 6010, 9, Standing::kFailed, "remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = 9},
       {.what = "allowed during the early look: it concludes",
        .steps = {kEarlyTimer,
@@ -267,8 +262,8 @@ TEST(SessionLists, LetALookUnderWayConclude) {
        .steps = {kEarlyTimer,
                  allowed,
                  {EventKind::kTalk, 1010, -5, Standing::kAllowed,
-                  "+pregreet, PREGREET, +refused, REJECT reply, remember, discard, say 550 5.5.1",
-                  Phase::kReplying}},
+                  "+pregreet, PREGREET, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue}},
        .want_score = -5},
       {.what = "the same where talk is ignored: goes on with its bytes",
        .pregreet = Policy::kIgnore,
@@ -307,12 +302,10 @@ TEST(SessionLists, AreTakenAtWhatTheyHaveSaidWhenTheWaitIsOver) {
       at_the_end(
           "a partial sum at the threshold fails", enforce, enforce,
           {EventKind::kSilence, 6010, 8, Standing::kOpen,
-           "+dnsl_partial, +dnsl_failed, RANK, +refused, REJECT listed, remember, discard, say 550 "
-           "5.7.1",
-           Phase::kReplying}),
+           "+dnsl_partial, +dnsl_failed, RANK, remember, +refused, converse", Phase::kDialogue}),
       at_the_end("the same under drop", Policy::kDrop, enforce,
                  {EventKind::kSilence, 6010, 8, Standing::kOpen,
-                  "+dnsl_partial, +dnsl_failed, RANK, +dropped, remember, discard, say 521 5.7.1",
+                  "+dnsl_partial, +dnsl_failed, RANK, remember, +dropped, discard, say 521 5.7.1",
                   Phase::kReplying}),
       at_the_end(
           "the same under ignore", ignore, enforce,
@@ -327,22 +320,21 @@ TEST(SessionLists, AreTakenAtWhatTheyHaveSaidWhenTheWaitIsOver) {
                   "+dnsl_partial, +pass_new, PASS NEW, remember, route", Phase::kHandoff}),
       at_the_end("a sum that became final in the same turn is not partial", enforce, enforce,
                  {EventKind::kSilence, 6010, 8, Standing::kFailed,
-                  "+dnsl_failed, RANK, +refused, REJECT listed, remember, discard, say 550 5.7.1",
-                  Phase::kReplying}),
+                  "+dnsl_failed, RANK, remember, +refused, converse", Phase::kDialogue}),
       at_the_end("who has gone is not judged", enforce, enforce,
                  {EventKind::kHangup, 6010, 8, Standing::kOpen,
                   "+hangup, HANGUP, DISCONNECT, close", Phase::kLooking}),
       at_the_end("a talker that is listed too: the longest list of actions", enforce, ignore,
                  {EventKind::kTalk, 6010, 8, Standing::kOpen,
                   "+pregreet, PREGREET, +pregreet_ignored, +dnsl_partial, +dnsl_failed, RANK, "
-                  "+refused, REJECT listed, remember, discard, say 550 5.7.1",
-                  Phase::kReplying}),
+                  "remember, +refused, converse",
+                  Phase::kDialogue}),
       at_the_end("a listing that is ignored does not take back the refusal of a talker", ignore,
                  enforce,
                  {EventKind::kTalk, 6010, 8, Standing::kOpen,
                   "+pregreet, PREGREET, +dnsl_partial, +dnsl_failed, RANK, +dnsl_ignored, "
-                  "+refused, REJECT reply, remember, discard, say 550 5.5.1",
-                  Phase::kReplying}),
+                  "remember, +refused, converse",
+                  Phase::kDialogue}),
       {.what = "at an early look the sum so far means nothing",
        .steps = {kEarlyTimer,
                  {EventKind::kSilence, 1010, 50, Standing::kOpen, "greet at 6001",
@@ -378,8 +370,8 @@ TEST(SessionLists, AreNotListenedToAfterTheWait) {
       {.what = "scored while a talker reads its refusal",
        .steps = {kEarlyTimer,
                  {EventKind::kTalk, 1010, 0, Standing::kOpen,
-                  "+pregreet, PREGREET, +refused, REJECT reply, remember, discard, say 550 5.5.1",
-                  Phase::kReplying},
+                  "+pregreet, PREGREET, remember, +refused, converse",
+                  .want_phase = Phase::kDialogue, Phase::kDialogue},
                  {EventKind::kReplied, 1020, 0, Standing::kOpen, "shut, linger at 2020",
                   Phase::kLinger},
                  scored(1030, 9, Standing::kFailed, "", Phase::kLinger)}},

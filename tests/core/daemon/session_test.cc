@@ -28,6 +28,7 @@ struct Row {
   const char* banner = "";
   Policy pregreet = Policy::kEnforce;
   Policy reject = Policy::kEnforce;
+  bool dialogue = false;  // its tests
 };
 
 void expect_row(const Row& row) {
@@ -37,6 +38,7 @@ void expect_row(const Row& row) {
   config.greet.banner = row.banner;
   config.greet.pregreet = row.pregreet;
   config.access.reject = row.reject;
+  if (!row.dialogue) without_dialogue(config);
   Slot slot;
   slot.phase = row.phase;
   slot.started = kStarted;
@@ -73,9 +75,8 @@ const Row kAccepted[] = {
      .banner = "$hostname ESMTP"},
     {.what = "a denylisted client is refused at once, and not teased",
      .evidence = kDenylisted,
-     .want = "+accepted, CONNECT, +denylisted, DENYLISTED, +refused, REJECT reply, discard, say "
-             "550 5.3.2",
-     .want_phase = Phase::kReplying,
+     .want = "+accepted, CONNECT, +denylisted, DENYLISTED, +refused, converse",
+     .want_phase = Phase::kDialogue,
      .want_evidence = kDenylisted,
      .banner = "$hostname ESMTP"},
     {.what = "denylisted under drop hears 521 and no reject line is written",
@@ -194,8 +195,8 @@ const Row kTalkers[] = {
      .evidence = kLookedEarly,
      .event = EventKind::kTalk,
      .after = 1010,
-     .want = "+pregreet, PREGREET, +refused, REJECT reply, remember, discard, say 550 5.5.1",
-     .want_phase = Phase::kReplying,
+     .want = "+pregreet, PREGREET, remember, +refused, converse",
+     .want_phase = Phase::kDialogue,
      .want_evidence = kLookedEarly | kSpokeEarly,
      .early_look = 1000},
     {.what = "under drop it hears 521",
@@ -203,7 +204,7 @@ const Row kTalkers[] = {
      .evidence = kWaited,
      .event = EventKind::kTalk,
      .after = 6010,
-     .want = "+pregreet, PREGREET, +dropped, remember, discard, say 521 5.5.1",
+     .want = "+pregreet, PREGREET, remember, +dropped, discard, say 521 5.5.1",
      .want_phase = Phase::kReplying,
      .want_evidence = kWaited | kSpokeEarly,
      .pregreet = Policy::kDrop},
@@ -294,6 +295,92 @@ const Row kEnds[] = {
      .want_phase = Phase::kReplying,
      .want_evidence = kWaited},
 };
+
+const Row kDialogues[] = {
+    {.what = "who was silent to the end is talked to before it is let on",
+     .phase = Phase::kLooking,
+     .evidence = kWaited,
+     .event = EventKind::kSilence,
+     .after = 6010,
+     .want = "converse",
+     .want_phase = Phase::kDialogue,
+     .want_evidence = kWaited,
+     .dialogue = true},
+    {.what = "without a wait at once",
+     .want = "+accepted, CONNECT, converse",
+     .want_phase = Phase::kDialogue,
+     .wait = 0,
+     .dialogue = true},
+    {.what = "not an allowlisted client",
+     .evidence = kAllowlisted,
+     .want = "+accepted, CONNECT, +allowlisted, ALLOWLISTED, remember, route",
+     .want_phase = Phase::kHandoff,
+     .want_evidence = kAllowlisted,
+     .dialogue = true},
+    {.what = "nor one that lists vouch for",
+     .phase = Phase::kLooking,
+     .evidence = kWaited | kListsAllow,
+     .event = EventKind::kSilence,
+     .after = 6010,
+     .want = "+pass_new, PASS NEW, remember, route",
+     .want_phase = Phase::kHandoff,
+     .want_evidence = kWaited | kListsAllow,
+     .dialogue = true},
+    {.what = "too many talk: who passed so far is let on without those tests",
+     .phase = Phase::kDialogue,
+     .evidence = kWaited,
+     .event = EventKind::kNoDialogue,
+     .want = "+dialogue_full, +pass_new, PASS NEW, remember, route",
+     .want_phase = Phase::kHandoff,
+     .want_evidence = kWaited,
+     .dialogue = true},
+    {.what = "and who failed is refused in the greeting",
+     .phase = Phase::kDialogue,
+     .evidence = kSpokeEarly,
+     .event = EventKind::kNoDialogue,
+     .want = "+dialogue_full, REJECT reply, discard, say 550 5.5.1",
+     .want_phase = Phase::kReplying,
+     .want_evidence = kSpokeEarly,
+     .dialogue = true},
+    {.what = "under hold an early talker goes into the tarpit",
+     .phase = Phase::kLooking,
+     .evidence = kWaited,
+     .event = EventKind::kTalk,
+     .after = 6010,
+     .want = "+pregreet, PREGREET, remember, hold 550 5.5.1",
+     .want_phase = Phase::kTarpit,
+     .want_evidence = kWaited | kSpokeEarly,
+     .pregreet = Policy::kHold},
+    {.what = "where that is closed it is dropped",
+     .phase = Phase::kTarpit,
+     .evidence = kSpokeEarly,
+     .event = EventKind::kTarpitFull,
+     .want = "+tarpit_closed, +dropped, discard, say 521 5.5.1",
+     .want_phase = Phase::kReplying,
+     .want_evidence = kSpokeEarly,
+     .pregreet = Policy::kHold},
+    {.what = "it has gone, or was let go",
+     .phase = Phase::kTarpit,
+     .evidence = kSpokeEarly,
+     .event = EventKind::kReleased,
+     .want = "DISCONNECT, close",
+     .want_phase = Phase::kTarpit,
+     .want_evidence = kSpokeEarly,
+     .pregreet = Policy::kHold},
+    {.what = "under defer an early talker is talked to, to hear 450",
+     .phase = Phase::kLooking,
+     .evidence = kWaited,
+     .event = EventKind::kTalk,
+     .after = 6010,
+     .want = "+pregreet, PREGREET, remember, +deferred, converse",
+     .want_phase = Phase::kDialogue,
+     .want_evidence = kWaited | kSpokeEarly,
+     .pregreet = Policy::kDefer},
+};
+
+TEST(Session, LeadsToTheDialogueOrTheTarpit) {
+  for (const Row& row : kDialogues) expect_row(row);
+}
 
 TEST(Session, Ends) {
   for (const Row& row : kEnds) expect_row(row);

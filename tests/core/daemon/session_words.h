@@ -31,6 +31,15 @@ inline const char* name_of(ActionKind kind) {
       return "disarm";
     case ActionKind::kRemember:
       return "remember";
+    case ActionKind::kConverse:
+      return "converse";
+    case ActionKind::kGreet:
+      return "greet";
+    case ActionKind::kListen:
+      return "listen";
+    case ActionKind::kHandOver:
+      return "hand over";
+    case ActionKind::kHold:
     case ActionKind::kLog:
     case ActionKind::kCount:
     case ActionKind::kArm:
@@ -42,10 +51,21 @@ inline const char* name_of(ActionKind kind) {
 
 inline const char* name_of(LogKind kind) {
   static constexpr const char* kNames[] = {
-      "CONNECT",    "ALLOWLISTED",  "DENYLISTED",     "PASS NEW",         "PREGREET",
-      "HANGUP",     "REJECT reply", "REJECT address", "REJECT screening", "REJECT server",
-      "DISCONNECT", "RANK",         "LISTED",         "REJECT listed",    "PASS OLD"};
+      "CONNECT",          "ALLOWLISTED",   "DENYLISTED",   "PASS NEW",
+      "PREGREET",         "HANGUP",        "REJECT reply", "REJECT address",
+      "REJECT screening", "REJECT server", "DISCONNECT",   "RANK",
+      "LISTED",           "REJECT listed", "PASS OLD",     "HANGUP talking",
+      "PIPELINING",       "NON-SMTP",      "BARE NEWLINE", "TIME LIMIT",
+      "COUNT LIMIT",      "LENGTH LIMIT",  "DATA",         "BDAT",
+      "REJECT rcpt",      "PROXY"};
   return kNames[static_cast<size_t>(kind)];
+}
+
+// The tests of the dialogue off: who has passed its wait is handed off.
+inline void without_dialogue(config::Config& config) {
+  config.dialogue.pipelining.enable = false;
+  config.dialogue.non_smtp_command.enable = false;
+  config.dialogue.bare_newline.enable = false;
 }
 
 // Timers count from `started`.
@@ -68,8 +88,16 @@ inline std::string text_of(const ActionList& actions, Tick started) {
         out += fmt::format("{} at {}", home, action.deadline - started);
         break;
       }
+      case ActionKind::kHold:
+        out += fmt::format("hold {}", smtp::reply_text(action.reply).substr(0, 9));
+        break;
       case ActionKind::kReply:
         out += fmt::format("say {}", smtp::reply_text(action.reply).substr(0, 9));
+        break;
+      case ActionKind::kRemember:
+        out += "remember";
+        if (action.visit == VisitEnd::kTalked) out += " talk";
+        if (action.visit == VisitEnd::kLeft) out += " leaving";
         break;
       default:
         out += name_of(action.kind);
