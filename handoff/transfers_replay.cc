@@ -148,14 +148,14 @@ void Transfers::talked(Record& record, const Completion& completion, Tick now) {
     record.replay->sending = false;
     const bool whole = completion.result == static_cast<int32_t>(record.message.bytes.size());
     if (whole) return listen(record);
-    return broken_off(record, HandoffOutcome::kRefused, "closed without it", now);
+    return broken_off(record, HandoffOutcome::kRefused, "the connection was closed", now);
   }
   if (op != Op::kRelayReceive) return;
   if (completion.result == -ENOBUFS) {
     return attempt_failed(record, HandoffOutcome::kFull, "no relay buffer is free", now);
   }
   if (completion.result <= 0 || !completion.buffer) {
-    return broken_off(record, HandoffOutcome::kRefused, "closed without it", now);
+    return broken_off(record, HandoffOutcome::kRefused, "the connection was closed", now);
   }
   BackendReply::State state;
   {

@@ -53,6 +53,14 @@ class TransfersTest : public ::testing::Test {
   // Hands the client over and runs until nothing more happens within a second.
   void run() {
     transfers_->begin(slot_, 0, world_.now());
+    go_on();
+  }
+  void run_replay() {
+    transfers_->begin_replay(slot_, 0, {.hello = "EHLO c", .pending = "STARTTLS", .cookie = 7},
+                             world_.now());
+    go_on();
+  }
+  void go_on() {
     for (int i = 0; i < 100; ++i) {
       for (const ring::Completion& completion : world_.turn(milliseconds(10))) {
         const auto slot = static_cast<uint32_t>(completion.tag.slot);
@@ -130,6 +138,31 @@ TEST_F(TransfersTest, SendsTheDescriptorAgainWhenTheWorkerFoundRoom) {
   EXPECT_EQ(count(HandoffOutcome::kTaken), 1U);
   EXPECT_EQ(count(HandoffOutcome::kRefused), 0U);
   EXPECT_EQ(world_.reactor.real_sockets(), 0U) << "the real descriptor is closed";
+}
+
+// The service gets an end of a socketpair in place of the client, and its death with it unread is
+// the end of the stream: the client is offered to nobody twice and hears one refusal.
+TEST_F(TransfersTest, AReplayPassesAnEndOfASocketpairAndNotTheClient) {
+  service_.answer = [this](const sim::SocketPtr& socket) {
+    world_.reactor.connect_done(*socket, 0);
+    world_.agenda.after(5, [this, socket] {
+      ASSERT_EQ(socket->parcels.size(), 1U);
+      const sim::Parcel parcel = socket->parcels.front();
+      socket->parcels.clear();
+      EXPECT_TRUE(parcel.pair);
+      EXPECT_NE(parcel.passed, client_);
+      world_.reactor.end_of_pair(*parcel.passed);
+    });
+  };
+  run_replay();
+  EXPECT_EQ(count(HandoffOutcome::kTaken), 0U);
+  EXPECT_EQ(count(HandoffOutcome::kRefused), 1U);
+  const auto outcome = transfers_->next_outcome();
+  ASSERT_TRUE(outcome.has_value());
+  EXPECT_EQ(outcome->news, TransferNews::kGaveUp);
+  EXPECT_EQ(outcome->cookie, 7U);
+  EXPECT_EQ(client_->claims, 0);
+  EXPECT_EQ(world_.slots.used(), 1U) << "both sockets of the attempt are closed";
 }
 
 }  // namespace
