@@ -122,6 +122,48 @@ TEST_F(ReplayTest, RepliesMayComeByteByByte) {
   EXPECT_EQ(client_hears(23), "250-a long\r\n250 reply\r\n");
 }
 
+// A message takes the way of bulk, by splice(2), through a socketpair as well.
+TEST_F(ReplayTest, AMessageFollowsWhole) {
+  for (const Kind kind : {Kind::kTcp, Kind::kPass}) {
+    SCOPED_TRACE(kind == Kind::kTcp ? "tcp" : "pass");
+    ScriptedBackend& backend = world_->add(kind, good());
+    ASSERT_EQ(hand_over(kMailPending).news, TransferNews::kReplayed);
+    const std::string message = ring::pattern(1'000'000);
+    const size_t before = backend.heard().size();
+    size_t sent = 0;
+    EXPECT_TRUE(world_->until([&] {
+      const ssize_t got = send(client_.get(), message.data() + sent, message.size() - sent,
+                               MSG_DONTWAIT | MSG_NOSIGNAL);
+      sent += got > 0 ? static_cast<size_t>(got) : 0;
+      return backend.heard().size() >= before + message.size();
+    }));
+    EXPECT_TRUE(backend.heard().substr(before) == message) << sent;
+    EXPECT_EQ(world_->count(Counter::kRelayBulk), 1U);
+    TearDown();
+    slot_ = kNoSlot;
+    world_.emplace();
+  }
+}
+
+TEST_F(ReplayTest, WhoIsSlowInEveryByteIsCutOffInTheEnd) {
+  Script slow = good();
+  slow.in_bytes = true;
+  slow.replies[0] = std::string(400, ' ').insert(0, "220 ") + "\r\n";
+  world_->config.pools[0].greeting_timeout = milliseconds(1);
+  world_->config.pools[0].wait = milliseconds(0);
+  world_->add(Kind::kTcp, slow);
+  client_ = world_->connect(slot_);
+  world_->transfers().begin_replay(slot_, 0, kMailPending, world_->now);
+  std::optional<Outcome> news;
+  for (int i = 0; i < 300 && !news; ++i) {
+    world_->turn();
+    world_->now += 1;
+    news = world_->transfers().next_outcome();
+  }
+  ASSERT_TRUE(news.has_value());
+  EXPECT_EQ(news->news, TransferNews::kGaveUp);
+}
+
 struct FaultRow {
   const char* what;
   Script script;

@@ -26,9 +26,11 @@ ScriptedBackend& RingWorld::add(ScriptedBackend::Kind kind, Script script) {
 Transfers& RingWorld::transfers() {
   if (!pools_) pools_.emplace(config, counters.shards(), 0, &counters.boards().pools);
   if (!transfers_) {
-    transfers_.emplace(
-        connections, *pools_,
-        TransferOptions{.config = config, .records = 4, .buffers = ring::kSmallRing.buffers});
+    transfers_.emplace(connections, *pools_,
+                       TransferOptions{.config = config,
+                                       .records = 4,
+                                       .buffers = ring::kSmallRing.buffers,
+                                       .bulk_relays_max = 2});
   }
   return *transfers_;
 }
