@@ -5,10 +5,13 @@ the place of the banner or of the answer to a verb. Owns its sockets and threads
 line that it heard. Knows nothing of lychgate.
 """
 
+import os
 import socket
 import struct
 import threading
 import time
+
+from scratch import ScratchDir
 
 CAPABILITIES = ("PIPELINING", "SIZE 10240000", "ENHANCEDSTATUSCODES", "8BITMIME")
 
@@ -116,13 +119,17 @@ class ScriptedBackend:
         self.answers = answers or {}
         self._capabilities = capabilities
         self.sessions = []
+        self.connections = 0
         self._stopping = False
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
-        self.port = self._listener.getsockname()[1]
-        self.address = f"tcp:127.0.0.1:{self.port}"
+        self._listen()
         self._threads = []
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
         self._acceptor.start()
+
+    def _listen(self):
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
+        self.port = self._listener.getsockname()[1]
+        self.address = f"tcp:127.0.0.1:{self.port}"
 
     def __enter__(self):
         return self
@@ -151,7 +158,11 @@ class ScriptedBackend:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            session = Session(connection)
+            self.connections += 1
+            spoken = self._received(connection)
+            if spoken is None:
+                continue
+            session = Session(spoken)
             self.sessions.append(session)
             thread = threading.Thread(target=self._serve, args=(session,), daemon=True)
             self._threads.append(thread)
@@ -186,7 +197,50 @@ class ScriptedBackend:
         else:
             session.send(f"250 2.0.0 Ok {verb}\r\n")
 
+    def _received(self, connection):
+        """The socket to speak on, when a client has connected."""
+        return connection
+
     def heard(self, word):
         """Lines of all sessions that hold the word."""
         return [line for session in list(self.sessions) for line in list(session.lines)
                 if word in line]
+
+
+class ScriptedPass(ScriptedBackend):
+    """The same as a Postfix `pass` service: takes descriptors, and speaks on what it was given.
+
+    answers may have "TAKE": "close" for a service that takes none, "ignore" for one that hangs."""
+
+    def _listen(self):
+        self._ignored = []
+        self._scratch = ScratchDir("pass")
+        self._listener = socket.socket(socket.AF_UNIX)
+        path = self._scratch.file("service")
+        self._listener.bind(path)
+        self._listener.listen(1000)
+        self.address = f"pass:{path}"
+
+    def _received(self, connection):
+        """Its end of file tells the sender that the descriptor was taken."""
+        if self.answers.get("TAKE") == "ignore":
+            self._ignored.append(connection)
+            return None
+        with connection:
+            connection.settimeout(5)
+            try:
+                _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+            except OSError:
+                return None
+            if not descriptors:
+                return None
+            if self.answers.get("TAKE") == "close":
+                os.close(descriptors[0])
+                return None
+            return socket.socket(fileno=descriptors[0])
+
+    def stop(self):
+        super().stop()
+        for connection in self._ignored:
+            connection.close()
+        self._scratch.remove()

@@ -14,7 +14,7 @@ from gate import Gate, limits
 from scratch import SANITIZED, note, resident_bytes, wait_until
 from scripted import ScriptedBackend
 
-LIMITS = limits(per_address=0) + '[dialogue]\ncommand_time_limit = "2s"\n'
+LIMITS = limits(per_address=0) + '[dialogue]\ncommand_time_limit = "1s"\n'
 REPLIES = r"\A(\d\d\d[ -][\t\x20-\x7e]*\r\n)*\Z"
 # How a client's stay ends, in the words of the log; each client has one of them.
 ENDS = r"PASS NEW|DISCONNECT"

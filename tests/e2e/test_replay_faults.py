@@ -10,7 +10,7 @@ import scripted
 from clients import Client
 from dialogue import open_files, said_of, wait_checked, wait_nothing_left
 from gate import Gate, greet, limits, pool, route
-from scripted import ScriptedBackend
+from scripted import ScriptedBackend, ScriptedPass
 
 TIMES = {"connect_timeout": "1s", "greeting_timeout": "1500ms", "wait": "500ms"}
 CLIENTS = 3
@@ -42,11 +42,11 @@ SLOW = {"BANNER": scripted.slowly("220 scripted.test ESMTP\r\n"),
 class _Case:
     """One faulty backend, in a pool of its own and in another with a good one beside it."""
 
-    def __init__(self, index, reaction):
+    def __init__(self, index, reaction, backend):
         self.index = index
         self.reaction = reaction
-        self.faulty = ScriptedBackend()
-        self.good = ScriptedBackend()
+        self.faulty = backend()
+        self.good = backend()
 
     def configuration(self):
         alone, beside = f"alone{self.index}", f"beside{self.index}"
@@ -68,6 +68,10 @@ def _split(configuration):
 
 
 class ReplayFaults(unittest.TestCase):
+    """Over TCP."""
+
+    backend = ScriptedBackend
+
     def _session(self, gate, source):
         """(reply to MAIL, what follows it until the end)"""
         with Client(gate.target, source, timeout=CLOSED_WITHIN) as client:
@@ -85,7 +89,8 @@ class ReplayFaults(unittest.TestCase):
 
     def _run(self, step, faults):
         """{name: (what clients of the backend alone heard, what those with another one heard)}"""
-        cases = {name: _Case(index, fault) for index, (name, fault) in enumerate(faults.items())}
+        cases = {name: _Case(index, fault, self.backend)
+                 for index, (name, fault) in enumerate(faults.items())}
         for case in cases.values():
             self.addCleanup(case.stop)
         configuration = _split("".join(case.configuration() for case in cases.values()))
@@ -93,7 +98,7 @@ class ReplayFaults(unittest.TestCase):
             wait_checked(gate, checks=3 * len(cases))
             before, pids = open_files(gate), gate.shard_pids()
             for case in cases.values():
-                case.checked = len(case.faulty.sessions)
+                case.checked = case.faulty.connections
                 case.faulty.answers = {step: case.reaction}
             with concurrent.futures.ThreadPoolExecutor(2 * len(cases)) as executor:
                 heard = {name: [executor.submit(self._clients, gate, f"127.{block}.{case.index}")
@@ -104,7 +109,7 @@ class ReplayFaults(unittest.TestCase):
             self.assertEqual(pids, gate.shard_pids())
             for name, case in cases.items():
                 with self.subTest(f"{name} at {step}: log"):
-                    self.assertGreater(len(case.faulty.sessions), case.checked)
+                    self.assertGreater(case.faulty.connections, case.checked)
                     for block, group in zip((141, 142), heard[name]):
                         for number, (reply, _) in enumerate(group):
                             source = f"127.{block}.{case.index}.{number + 1}"
@@ -119,8 +124,8 @@ class ReplayFaults(unittest.TestCase):
         said = [line.partition(" [")[0] for line in said_of(gate, source)]
         self.assertEqual(wanted, said)
 
-    def _expect_faults(self, step):
-        for name, (alone, beside) in self._run(step, FAULTS).items():
+    def _expect_faults(self, step, faults):
+        for name, (alone, beside) in self._run(step, faults).items():
             with self.subTest(f"{name} at {step}"):
                 if (step, name) in PASSED_ON:
                     self.assertEqual({FAULTS[name]}, {reply for reply, _ in alone})
@@ -135,18 +140,28 @@ class ReplayFaults(unittest.TestCase):
 
     def test_banner(self):
         """instead of a banner: another backend, else 421"""
-        self._expect_faults("BANNER")
+        self._expect_faults("BANNER", FAULTS)
 
     def test_hello(self):
         """in answer to EHLO: another backend, else 421"""
-        self._expect_faults("EHLO")
+        self._expect_faults("EHLO", FAULTS)
 
     def test_last_command(self):
         """in answer to the client's own command: a refusal is sent on; else another, else 421"""
-        self._expect_faults("MAIL")
+        self._expect_faults("MAIL", FAULTS)
 
     def test_slow(self):
         """a backend that is right, but slow: the client waits and is served"""
         for step, reaction in SLOW.items():
             alone, _ = self._run(step, {"slow": reaction})["slow"]
             self.assertEqual({"250"}, {reply[:3] for reply, _ in alone}, step)
+
+
+class ReplayFaultsOfPass(ReplayFaults):
+    """Through a `pass` service, which gets one end of a socketpair."""
+
+    backend = ScriptedPass
+
+    def test_take(self):
+        """instead of taking the descriptor: another backend, else 421"""
+        self._expect_faults("TAKE", {"closed": "close", "not looked at": "ignore"})

@@ -137,6 +137,7 @@ IN_COMMANDS = {
         b"MAIL FROM:<a@client.test>\rRCPT TO:<evil@gate.test>\r\n",
     "STARTTLS and MAIL with a bare CR between": b"STARTTLS\rMAIL FROM:<evil@client.test>\r\n",
     "MAIL, NUL, RCPT": b"MAIL FROM:<a@client.test>\0RCPT TO:<evil@gate.test>\r\n",
+    "MAIL, NUL, bare CR, RCPT": b"MAIL FROM:<a@client.test>\0\rRCPT TO:<evil@gate.test>\r\n",
     "MAIL, NUL, CRLF, RCPT": b"MAIL FROM:<a@client.test>\0\r\nRCPT TO:<evil@gate.test>\r\n",
     "EHLO, bare CR, MAIL": b"EHLO client.test\rMAIL FROM:<evil@client.test>\r\n",
     "EHLO, tab, MAIL": b"EHLO client.test\tMAIL FROM:<evil@client.test>\r\n",
