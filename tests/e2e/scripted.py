@@ -100,12 +100,12 @@ def late(text, seconds):
 
 def both(first, second):
     def react(session):
-        _perform(session, first)
-        _perform(session, second)
+        perform(session, first)
+        perform(session, second)
     return react
 
 
-def _perform(session, reaction):
+def perform(session, reaction):
     if callable(reaction):
         reaction(session)
     else:
@@ -170,7 +170,7 @@ class ScriptedBackend:
 
     def _serve(self, session):
         try:
-            _perform(session, self.answers.get("BANNER", "220 scripted.test ESMTP\r\n"))
+            perform(session, self.answers.get("BANNER", "220 scripted.test ESMTP\r\n"))
             while True:
                 self._obey(session, session.line())
         except Gone:
@@ -179,7 +179,7 @@ class ScriptedBackend:
     def _obey(self, session, line):
         verb = line.split(" ")[0].upper()
         if verb in self.answers:
-            _perform(session, self.answers[verb])
+            perform(session, self.answers[verb])
         elif verb == "EHLO":
             words = ("scripted.test", *self._capabilities)
             session.send("".join(f"250-{word}\r\n" for word in words[:-1])
