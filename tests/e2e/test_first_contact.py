@@ -142,6 +142,23 @@ class FirstContact(unittest.TestCase):
         """OpenSMTPD by PROXY v2, STARTTLS: the same"""
         self._contacts(faces.by_opensmtpd(), "box28", 108, tls=True)
 
+    def test_large(self):
+        """8 MB at the first contact, plain and TLS: the relay behind a hand-over alters nothing"""
+        sender = next(one for one in smtp_clients.SENDERS if one.name == "python")
+        for index, face in enumerate((faces.by_pass(), faces.by_proxy(), faces.by_exim())):
+            for number, certificate in enumerate((None, faces.certificate())):
+                box = f"box{30 + 2 * index + number}"
+                with self.subTest(face.name, tls=bool(certificate)), self._gate(face) as gate:
+                    wait_until(lambda: gate.counter("backend_checks") > 0, 10, "checked")
+                    with Errand(gate.target, box, f"127.109.{index}.{number + 1}", certificate,
+                                size=8_000_000) as errand:
+                        self.assertEqual([], smtp_clients.refusals(sender.send(errand)))
+                        paths = faces.wait_delivered(face, box, 1)
+                        self.assertEqual([errand.digest],
+                                         list(mail.delivered_digests(paths).elements()))
+                    gate.wait_empty()
+                    self.assertEqual(1, gate.counter("handed_over"))
+
     def _nmap(self, face, gate):
         mark = face.server.log_mark()
         told = smtp_clients.nmap(gate.target, "smtp-commands", "smtp-open-relay")

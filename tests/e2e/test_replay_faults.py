@@ -31,6 +31,14 @@ FAULTS = {
     "a byte a second": scripted.slowly("250 ok\r\n", 1.0),
     "two replies": "250 ok\r\n250 injected\r\n",
 }
+# At EHLO, after the health check has seen more.
+LESS = {
+    "a capability less": "250-scripted.test\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+    "no capability": "250 scripted.test\r\n",
+    "no EHLO": "502 5.5.2 what?\r\n",
+    "a smaller SIZE": "250-scripted.test\r\n250-SIZE 1000\r\n250-ENHANCEDSTATUSCODES\r\n"
+                      "250 8BITMIME\r\n",
+}
 # Right answers that a client may hear from any backend at MAIL.
 PASSED_ON = {("MAIL", "554")}
 SLOW = {"BANNER": scripted.slowly("220 scripted.test ESMTP\r\n"),
@@ -128,7 +136,7 @@ class ReplayFaults(unittest.TestCase):
         for name, (alone, beside) in self._run(step, faults).items():
             with self.subTest(f"{name} at {step}"):
                 if (step, name) in PASSED_ON:
-                    self.assertEqual({FAULTS[name]}, {reply for reply, _ in alone})
+                    self.assertEqual({faults[name]}, {reply for reply, _ in alone})
                     self.assertLessEqual({reply[:3] for reply, _ in beside}, {"250", "554"})
                     continue
                 for reply, rest in alone:
@@ -145,6 +153,10 @@ class ReplayFaults(unittest.TestCase):
     def test_hello(self):
         """in answer to EHLO: another backend, else 421"""
         self._expect_faults("EHLO", FAULTS)
+
+    def test_less(self):
+        """less than was announced to the client: another backend, else 421"""
+        self._expect_faults("EHLO", LESS)
 
     def test_last_command(self):
         """in answer to the client's own command: a refusal is sent on; else another, else 421"""
