@@ -49,6 +49,9 @@ class Dialogues {
   void give_back(uint32_t index);
   Dialogue& operator[](uint32_t index) { return blocks_[index]; }
   uint32_t lent() const { return count_ - static_cast<uint32_t>(free_.size()); }
+  uint32_t long_lines_lent() const {
+    return kLongLinesMax - static_cast<uint32_t>(free_lines_.size());
+  }
 
   // Makes room for a line of kDialogueLineMax octets; what has come of it is kept. False: all
   // longer blocks are lent, or it has one.

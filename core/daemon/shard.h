@@ -103,6 +103,7 @@ class Shard {
 
   uint32_t clients() const;
   const ring::Connections& connections() const { return connections_; }
+  const Dialogues& dialogues() const { return dialogues_; }
   // nullptr: no DNS lists, or not started.
   const Lookups* lookups() const { return lookups_.get(); }
 
