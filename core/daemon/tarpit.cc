@@ -1,5 +1,5 @@
-// The list and its cursor. The cursor goes round so fast that the whole list is passed in one
-// interval, a little at each grain of time: many clients are many small steps, never one large.
+// The list and its cursor. A round over the whole list takes one interval, a little of it at each
+// grain of time: many clients are many small steps, never one large.
 
 #include "core/daemon/tarpit.h"
 
@@ -67,7 +67,7 @@ void Tarpit::admit(uint32_t index, smtp::ReplyId reply, Tick now) {
   tail_ = index;
   if (clients_++ == 0) {
     last_ = now;
-    due_ = 0;
+    next_round_ = now + to_ticks(interval_);
   }
   now_ = now;
   connections_.counters.add(Counter::kTarpitted);
@@ -83,17 +83,34 @@ void Tarpit::advance(const config::Tarpit& rules, Tick now) {
   releases_ = 0;
   const Tick passed = now - last_;
   if (clients_ == 0 || passed < kTimerGrainMs) return;
-  last_ = now;
   const auto interval = static_cast<uint64_t>(interval_.count());
-  // After a long turn nobody hears two bytes at once.
-  due_ += std::min<uint64_t>(passed, interval) * clients_;
+  if (cursor_ == kNoSlot) {
+    if (!tick_reached(now, next_round_)) return;
+    due_ = interval;  // the first of a round at once
+  } else {
+    // Who goes does not slow the round down, or the last of many would be noticed much later.
+    pace_ = std::max(pace_, clients_);
+    due_ += uint64_t{passed} * pace_;
+  }
+  last_ = now;
   const uint64_t drips = std::min(due_ / interval, kDripsMax);
   due_ %= interval;
   for (uint64_t i = 0; i < drips; ++i) {
-    if (cursor_ == kNoSlot) cursor_ = head_;
+    if (cursor_ == kNoSlot && !begin_round()) return;
     drip(cursor_);
     cursor_ = connections_.slots[cursor_].timer.next;
   }
+}
+
+// False: it is too early.
+bool Tarpit::begin_round() {
+  if (!tick_reached(now_, next_round_)) return false;
+  // After a long turn, or where there are too many for an interval, nothing is made up for.
+  next_round_ += to_ticks(interval_);
+  if (tick_reached(now_, next_round_)) next_round_ = now_ + to_ticks(interval_);
+  cursor_ = head_;
+  pace_ = clients_;
+  return true;
 }
 
 void Tarpit::drip(uint32_t index) {
@@ -161,9 +178,13 @@ void Tarpit::remove(uint32_t index) {
 std::optional<Tick> Tarpit::next_wake(Tick now) const {
   if (clients_ == 0) return std::nullopt;
   if (can_release()) return now;
-  const uint64_t missing = static_cast<uint64_t>(interval_.count()) - due_;
-  const auto wait = static_cast<Tick>((missing + clients_ - 1) / clients_);
-  const Tick drip_at = last_ + std::max(wait, kTimerGrainMs);
+  Tick drip_at = next_round_;
+  if (cursor_ != kNoSlot) {
+    const uint64_t missing = static_cast<uint64_t>(interval_.count()) - due_;
+    drip_at = last_ + static_cast<Tick>((missing + pace_ - 1) / pace_);
+  }
+  const Tick grain_over = last_ + kTimerGrainMs;
+  if (tick_reached(grain_over, drip_at)) drip_at = grain_over;
   if (time_ == milliseconds{0} || is_time_over()) return drip_at;
   const Tick end_at = since(head_) + to_ticks(time_);
   return tick_reached(drip_at, end_at) ? end_at : drip_at;

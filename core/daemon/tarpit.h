@@ -52,12 +52,14 @@ class Tarpit {
   bool can_release() const;
   // Since when a client is here.
   Tick since(uint32_t slot) const { return connections_.slots[slot].timer.deadline; }
+  bool begin_round();
   void drip(uint32_t slot);
 
   ring::Connections& connections_;
   uint32_t clients_max_;
   uint32_t clients_ = 0;
-  // The list, through Slot::timer: head and tail, and whose turn it is; kNoSlot: the head's.
+  // The list, through Slot::timer: head and tail, and whose turn it is; kNoSlot: nobody's until the
+  // next round.
   uint32_t head_ = kNoSlot;
   uint32_t tail_ = kNoSlot;
   uint32_t cursor_ = kNoSlot;
@@ -66,7 +68,9 @@ class Tarpit {
   milliseconds time_{0};
   Tick now_ = 0;
   Tick last_ = 0;  // when bytes were sent last
-  // What part of a byte is due, times the interval: grows by the number of clients each ms.
+  Tick next_round_ = 0;
+  uint32_t pace_ = 1;  // clients of a round: the most that there were
+  // What part of a byte is due, times the interval: grows by the pace each ms.
   uint64_t due_ = 0;
   uint32_t releases_ = 0;  // of this turn
 };
