@@ -69,7 +69,10 @@ void Shard::talk(uint32_t index, const Talk& said, Tick now) {
     switch (action.kind) {
       case ActionKind::kHandOver:
         dialogue.next = DialogueNext::kHandOver;
-        if (!dialogues_.keep(dialogue, said.line.text)) talk(index, {TalkKind::kTooLong}, now);
+        // What was judged, not what may stand behind a NUL of that line.
+        if (!dialogues_.keep(dialogue, smtp::parse_command(said.line).line)) {
+          talk(index, {TalkKind::kTooLong}, now);
+        }
         return;
       case ActionKind::kHold:
         dialogue.next = DialogueNext::kHold;
