@@ -119,6 +119,8 @@ LoadWatch::LoadWatch(const LoadWatchParts& parts, Tick now)
 void LoadWatch::advance(Tick now) {
   if (!tick_reached(now, next_)) return;
   next_ = now + kOverloadPeriodMs;
+  // While one generation follows another both consider the load, and one of them has told.
+  if (level_of(parts_.board) != state_.level) state_ = {level_of(parts_.board), now};
   const config::Config& config = parts_.config;
   const auto load =
       measure(config, parts_.counters, uint64_t{config.limits.per_shard} * config.shards,

@@ -227,6 +227,25 @@ TEST_F(LoadWatchTest, TheHostsMemoryIsALoad) {
                            "entering STRESS mode with 0 connections"}));
 }
 
+// While a generation begins the one before is still there.
+TEST_F(LoadWatchTest, OfTwoOnlyOneTells) {
+  LoadWatch before = this->watch();
+  LoadWatch after = this->watch();
+  hold(92);
+  for (const Tick end = now_ + 1000; now_ != end; ++now_) {
+    before.advance(now_);
+    after.advance(now_);
+  }
+  EXPECT_EQ(told().size(), 2U);
+  hold(0);
+  for (const Tick end = now_ + 3000; now_ != end; ++now_) {
+    before.advance(now_);
+    after.advance(now_);
+  }
+  EXPECT_EQ(told().size(), 2U);
+  EXPECT_EQ(level(), OverloadLevel::kNormal);
+}
+
 // A reload in the middle of a flood: the new generation does not begin in peace.
 TEST_F(LoadWatchTest, ANewOneTakesUpWhatTheBoardSays) {
   board_.level = static_cast<uint8_t>(OverloadLevel::kStress);
