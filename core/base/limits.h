@@ -71,8 +71,8 @@ inline constexpr int kPipeBytes = 256 * 1024;
 // splice(2) calls for one direction before other connections get their turn.
 inline constexpr int kBulkStepsPerTurn = 16;
 
-// A log line longer than this is cut (postscreen cuts the client's text at 100 characters).
-inline constexpr size_t kLogLineMax = 512;
+// A log line longer than this is cut: a refused recipient's has three names of the client's in it.
+inline constexpr size_t kLogLineMax = 1024;
 // Lines waiting for a slow sink; beyond it lines are lost and counted.
 inline constexpr size_t kLogQueueBytes = 262144;
 
@@ -105,8 +105,8 @@ inline constexpr uint32_t kLongLinesMax = 256;
 inline constexpr size_t kProxyHeaderReadMax = 536;
 // Between two looks for the rest of such a header.
 inline constexpr uint32_t kProxyLookMs = 20;
-// Receive buffer of a client in the tarpit, bytes: the least the kernel gives is 2,304.
-inline constexpr int kTarpitReceiveBuffer = 2304;
+// Receive buffer asked for a client in the tarpit: the kernel doubles it, to the least it gives.
+inline constexpr int kTarpitReceiveBuffer = 1152;
 // What a backend announces in answer to EHLO, as far as the gate announces it again.
 inline constexpr size_t kCapabilityBytesMax = 512;
 // How often the level of overload is considered.

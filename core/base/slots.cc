@@ -70,6 +70,7 @@ Slot& SlotTable::open(uint32_t index, Phase phase) {
   slot.listener = 0;
   slot.in_flight = 0;
   slot.past = 0;
+  slot.misconduct = 0;
   slot.phase = phase;
   ++used_;
   return slot;

@@ -172,7 +172,7 @@ const Key kKeys[] = {
     {"dialogue.exempt", Type::kWords, "", kWordEntries, "(none)",
      "Local parts such as `postmaster` and `abuse`: a client that failed an enforced test is "
      "handed "
-     "over all the same when its first recipient is one of these. What it does then is up to the "
+     "over all the same when it names one of these as a recipient. What it does then is up to the "
      "backend.",
      LYCHGATE_FIELD(dialogue.exempt)},
     {"dialogue.reject_footer", Type::kReplyText, "", kFooterBytes, "\"\"",

@@ -50,7 +50,7 @@ void tell(const Command& command, uint8_t fresh, const Talk& talk, Scene& scene)
   }
   if ((fresh & kPipelined) != 0) {
     scene.out.count(Counter::kPipelining);
-    scene.out.log(LogKind::kCommandPipelining, command.verb, talk.behind);
+    scene.out.log(LogKind::kCommandPipelining, command.verb, talk.behind, command.word);
   }
 }
 
@@ -92,7 +92,8 @@ void note_answer(const Answer& answer, const Command& command, Verb before, Scen
 void answer_command(const Verdict& verdict, const Command& command, Scene& scene) {
   const smtp::Treatment treatment{.approved = verdict.decision == Decision::kPass,
                                   .refusal = verdict.reply.value_or(smtp::ReplyId::kRefuseService),
-                                  .exempt = scene.config.dialogue.exempt};
+                                  .exempt = scene.config.dialogue.exempt,
+                                  .chunking = scene.dialogue.chunking};
   const Verb before = scene.dialogue.said.last;
   const Answer answer =
       smtp::obey(command, treatment, engine_rules(scene.config.dialogue), scene.dialogue.said);
@@ -138,7 +139,9 @@ void begin(Scene& scene) {
   scene.out.count(Counter::kDialogues);
   // As with early talkers in postscreen: they hear answers to what they have said, and a greeting
   // would be taken for the first of them.
-  const bool spoke = (scene.session.evidence & kSpokeEarly) != 0 && !is_old_offender(scene.session);
+  const bool spoke = (scene.session.evidence & kSpokeEarly) != 0 &&
+                     scene.config.greet.pregreet != config::Action::kIgnore &&
+                     !is_old_offender(scene.session);
   scene.dialogue.told = scene.verdict().decision != Decision::kPass;
   if (!spoke) scene.out.just(ActionKind::kGreet);
   scene.out.just(ActionKind::kListen);

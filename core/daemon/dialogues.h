@@ -36,6 +36,7 @@ struct Dialogue {
   uint16_t pending = 0;          // bytes of the command that is handed over, without its end
   DialogueNext next = DialogueNext::kListen;
   smtp::ReplyId refusal = smtp::ReplyId::kRefuseProtocol;  // kHold: what the tarpit tells
+  bool chunking = false;                                   // CHUNKING was announced
   bool told = false;                                       // its failure is counted and remembered
 };
 

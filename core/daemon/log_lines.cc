@@ -32,7 +32,10 @@ void say_dialogue(const LogEvent& event, LogLine& line) {
   const std::string_view after = smtp::verb_word(event.after);
   switch (event.kind) {
     case LogKind::kCommandPipelining:
-      say_conduct("COMMAND PIPELINING", event, line).add("{}: ", after).escaped(said_by(event));
+      say_conduct("COMMAND PIPELINING", event, line)
+          .escaped({event.word.data(), event.word_size})
+          .add(": ")
+          .escaped(said_by(event));
       return;
     case LogKind::kNonSmtpCommand:
       say_conduct("NON-SMTP COMMAND", event, line).add("{}: ", after).escaped(said_by(event));

@@ -49,6 +49,8 @@ enum class LogKind : uint8_t {
 
 // What a client said, as much of it as a line quotes.
 inline constexpr size_t kQuotedBytesMax = 100;
+// Of a command's word.
+inline constexpr size_t kQuotedWordMax = 32;
 // Of a name or an address in a line that has several.
 inline constexpr size_t kQuotedNameMax = 200;
 
@@ -71,10 +73,15 @@ struct LogEvent {
   smtp::Verb after = smtp::Verb::kNone;                      // tests and limits of the dialogue
   uint32_t said = 0;                                         // bytes that the client has said
   std::array<char, kQuotedBytesMax> quoted{};                // the first of them
+  std::array<char, kQuotedWordMax> word{};                   // kCommandPipelining: the command
+  uint8_t word_size = 0;
 
   void quote(std::string_view text) {
     said = static_cast<uint32_t>(text.size());
     text.copy(quoted.data(), quoted.size());
+  }
+  void quote_word(std::string_view text) {
+    word_size = static_cast<uint8_t>(text.copy(word.data(), word.size()));
   }
 };
 

@@ -90,6 +90,7 @@ struct Action {
   VisitEnd visit = VisitEnd::kJudged;
   smtp::Verb after = smtp::Verb::kNone;  // kLog: the command before
   std::string_view text = {};            // kLog: what the client said
+  std::string_view word = {};            // kLog: the command before, as it was sent
 };
 
 // Eleven actions follow from one event when a client that has spoken early, to no harm, and whose
@@ -98,8 +99,8 @@ struct Action {
 class ActionList {
  public:
   void log(LogKind kind) { push({.kind = ActionKind::kLog, .log = kind}); }
-  void log(LogKind kind, smtp::Verb after, std::string_view text) {
-    push({.kind = ActionKind::kLog, .log = kind, .after = after, .text = text});
+  void log(LogKind kind, smtp::Verb after, std::string_view text, std::string_view word = {}) {
+    push({.kind = ActionKind::kLog, .log = kind, .after = after, .text = text, .word = word});
   }
   void count(Counter counter) { push({.kind = ActionKind::kCount, .counter = counter}); }
   void reply(smtp::ReplyId id) { push({.kind = ActionKind::kReply, .reply = id}); }

@@ -74,7 +74,8 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
       acceptor_(connections_, parts.listeners,
                 accept_reserve(slots.size(), parts.reactor.table_size())),
       mover_(connections_, accept_reserve(slots.size(), parts.reactor.table_size()) / 2),
-      pools_(parts.config, parts.counters, parts.index),
+      pools_(parts.config, parts.counters, parts.index,
+             parts.boards == nullptr ? nullptr : &parts.boards->pools),
       transfers_(connections_, pools_, transfer_options(parts, slots.size())),
       teaser_(parts.teaser),
       control_fd_(parts.control_fd),
@@ -408,6 +409,7 @@ void Shard::note(uint32_t index, const Action& action, const Event& event, Tick 
   line.score = slot.score;
   line.since = milliseconds{now - slot.started};
   line.after = action.after;
+  line.quote_word(action.word);
   line.quote(event.text);
   if (action.log == LogKind::kListsRank || action.log == LogKind::kRejectListed) {
     note_lists(index, line);

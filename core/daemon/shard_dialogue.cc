@@ -123,6 +123,7 @@ std::span<const char> Shard::ehlo_text(uint32_t index, Dialogue& dialogue) {
   const bool has_pool = dialogue.pool != kNoPool;
   dialogue.announced = ehlo_book_.number_of(has_pool ? announcements_.of(dialogue.pool) : "");
   const EhloText& text = ehlo_book_[dialogue.announced];
+  dialogue.chunking = text.capabilities.find("CHUNKING\n") != std::string::npos;
   return is_approved(index) ? text.for_everyone : text.for_failed;
 }
 

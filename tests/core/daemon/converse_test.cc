@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/base/client_record.h"
 #include "tests/core/daemon/session_words.h"
 
 namespace lychgate::daemon {
