@@ -4,6 +4,7 @@ Knows the gate's status, its processes and the wording of its log; owns nothing.
 
 import os
 import re
+import time
 
 from gate import greet, pool, route
 from scratch import wait_until
@@ -44,7 +45,23 @@ def open_files(gate):
     return count
 
 
-def said_of(gate, source):
-    """Log lines about one address, each without what names the connection."""
+def said_of(gate, source, until=None):
+    """Log lines about one address, each from its first word on. Lines are written when a shard has
+    nothing else to do: waits a while for one that begins like `until`."""
+    end = time.monotonic() + 5
+    while True:
+        said = _said(gate, source)
+        whole = until is None or any(re.match(until, line) for line in said)
+        if whole or time.monotonic() > end:
+            return said
+        time.sleep(0.02)
+
+
+def _said(gate, source):
     where = re.escape(f"[{source}]:")
     return [line.split("]: ", 1)[1] for line in gate.log().splitlines() if re.search(where, line)]
+
+
+def wait_lines(gate, count, *words):
+    """Until the log has so many lines with these words."""
+    wait_until(lambda: len(gate.log_lines(*words)) == count, 5, f"{count} lines with {words}")

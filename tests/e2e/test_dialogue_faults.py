@@ -90,7 +90,7 @@ class _Dialogue(unittest.TestCase):
 
     def _expect_one_end(self, source):
         """One CONNECT, one end; everything the log says."""
-        said = said_of(self.gate, source)
+        said = said_of(self.gate, source, until=ENDS)
         self.assertEqual(1, sum(line.startswith("CONNECT") for line in said), said)
         self.assertEqual(1, sum(bool(re.match(ENDS, line)) for line in said), said)
         return said

@@ -10,10 +10,10 @@ import mail
 import proxy_headers
 import smtp_clients
 from clients import Client, Sink
-from dialogue import said_of, wait_checked, wait_nothing_left
+from dialogue import said_of, wait_checked, wait_lines, wait_nothing_left
 from gate import Gate, greet, limits, pool, route
 from proxy_headers import HaProxy, v1, v2
-from scratch import free_port, note, wait_until
+from scratch import free_port, note
 
 TRUE = ("203.0.113.7", 4711)
 TRUE6 = ("2001:db8::7", 4711)
@@ -100,10 +100,8 @@ class Headers(_Behind):
                 client = self._connect(header)
                 self.assertRegex(client.reply(), r"\A220 ")
                 address, port = true or client.name
-                before = wanted[address, port]
                 wanted[address, port] += 1
-                wait_until(lambda: len(gate.log_lines(f"CONNECT from [{address}]:{port} to "))
-                           == before + 1, 5, f"CONNECT from [{address}]:{port}")
+                wait_lines(gate, wanted[address, port], f"CONNECT from [{address}]:{port} to ")
                 client.command("QUIT")
                 client.hang_up()
                 wait_nothing_left(gate)
@@ -130,7 +128,7 @@ class Headers(_Behind):
             client.hang_up()
         wait_nothing_left(gate)
         self.assertEqual((16, 0), (gate.counter("proxied"), gate.counter("proxy_refused")))
-        self.assertEqual(16, len(gate.log_lines("CONNECT from [203.0.113.7]:4711")))
+        wait_lines(gate, 16, "CONNECT from [203.0.113.7]:4711")
 
     def test_refused(self):
         """what is no good header is reset, and nothing is said to it"""
@@ -178,8 +176,7 @@ class Headers(_Behind):
         client = self._connect(v2(TRUE) + b"EHLO early.test\r\n")
         self.assertRegex(client.rest(), r"521 5\.5\.1 ")
         wait_nothing_left(gate)
-        self.assertEqual(1, len(gate.log_lines("PREGREET 17", "[203.0.113.7]:4711",
-                                               r"EHLO early.test\r\n")))
+        wait_lines(gate, 1, "PREGREET 17", "[203.0.113.7]:4711", r"EHLO early.test\r\n")
 
     def test_limits(self):
         """limits.per_address counts true clients, not the balancer"""
@@ -203,7 +200,7 @@ class Headers(_Behind):
         self.assertRegex(client.command("RCPT TO:<b@gate.test>"), r"\A550 5\.3\.2 ")
         client = self._connect(v2(("198.51.100.1", 5)))
         self.assertRegex(client.reply(), r"\A220 ")
-        self.assertEqual(1, len(gate.log_lines("DENYLISTED [203.0.113.7]:4711")))
+        wait_lines(gate, 1, "DENYLISTED [203.0.113.7]:4711")
         self.assertEqual([], gate.log_lines("ALLOWLISTED"))
 
     def test_leaving(self):
@@ -234,7 +231,7 @@ class BehindHaProxy(_Behind):
         self.assertCountEqual(digests, mail.delivered_digests(paths).elements())
         wait_nothing_left(gate)
         for source in sources:
-            said = said_of(gate, source)
+            said = said_of(gate, source, until="PASS NEW")
             self.assertTrue(re.match("CONNECT from", said[0]), said)
             port = int(re.search(r"\]:(\d+)", said[0])[1])
             self.assertIn((source, port), face.clients(mark))

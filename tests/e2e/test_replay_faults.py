@@ -129,7 +129,7 @@ class ReplayFaults(unittest.TestCase):
         wanted = ["CONNECT from", "PASS NEW"]
         if not served:
             wanted += ["NOQUEUE: reject: CONNECT from", "DISCONNECT"]
-        said = [line.partition(" [")[0] for line in said_of(gate, source)]
+        said = [line.partition(" [")[0] for line in said_of(gate, source, until=wanted[-1])]
         self.assertEqual(wanted, said)
 
     def _expect_faults(self, step, faults):

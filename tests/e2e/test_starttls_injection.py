@@ -8,6 +8,7 @@ import unittest
 import faces
 import scripted
 from clients import Client
+from dialogue import wait_lines
 from gate import Gate, greet, pool, route
 from scratch import wait_until
 from scripted import ScriptedBackend
@@ -63,7 +64,7 @@ class FromTheClient(unittest.TestCase):
             self.assertNotIn(b"evil", told)
             self.assertNotIn(CLIENT_HELLO, told)
             self.assertEqual((1, 0), (gate.counter("pipelining"), gate.counter("handed_over")))
-            self.assertEqual(1, len(gate.log_lines("COMMAND PIPELINING", f"[{source}]")))
+            wait_lines(gate, 1, "COMMAND PIPELINING", f"[{source}]")
             return heard
 
     def test_same_segment(self):
