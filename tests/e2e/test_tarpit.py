@@ -177,9 +177,11 @@ class Tarpit(unittest.TestCase):
         with Gate(body, access="127.0.0.0/8 reject\n", access_reject="hold",
                   before=forbid.descriptors(DESCRIPTORS)) as gate:
             pids = gate.processes()
-            with Zombies.all_at_once(gate.target, CROWD, 180, 90):
+            with Zombies.all_at_once(gate.target, CROWD, 240, 90):
                 wait_until(lambda: gate.total()["phases"]["tarpit"] == CROWD, 120,
                            f"{CROWD} are held", 0.5)
+                # The first round begins an interval after the first client.
+                wait_until(lambda: gate.counter("tarpit_bytes") > CROWD / 20, 60, "all are told")
                 memory = user_memory(pids)
                 bytes_before = gate.counter("tarpit_bytes")
                 begin, cpu = time.monotonic(), cpu_seconds(pids)
@@ -191,6 +193,7 @@ class Tarpit(unittest.TestCase):
                      f"{told:,} bytes told; user memory {memory / 2**20:.1f} MiB of all processes")
                 self._press(gate, 1000)
             gate.wait_empty(300)
+        self.assertGreater(told, 1.9 * CROWD)
         self.assertLess(share, 0.05)
         self.assertLessEqual(memory, SLOT_BYTES * CROWD + FIXED_BYTES)
 
