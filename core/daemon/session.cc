@@ -152,9 +152,9 @@ void on_accepted(const config::Config& config, Slot& session, Tick now, ActionLi
     if (verdict.decision != Decision::kBusy && is_old_offender(session)) tell_offence(session, out);
     return conclude(config, verdict, session, out);
   }
-  const bool at_once =
-      has(session, kAllowlisted) || has(session, kRemembered) ||
-      (session.past & admission::wait_tests(config)) == admission::wait_tests(config);
+  const uint8_t awaited = admission::wait_tests(config);
+  const bool at_once = has(session, kAllowlisted) || has(session, kRemembered) ||
+                       config.greet.wait == milliseconds{0} || (session.past & awaited) == awaited;
   if (at_once) return conclude(config, verdict, session, out);
   if (kernel_holds(config)) {
     look_soon(session, now, out);

@@ -81,7 +81,7 @@ TEST(ControlRequest, WhatIsWrongIsSaid) {
       {"status \"json\"", "printable ASCII without quotes"},
       {"status yes", "unexpected word \"yes\" behind status"},
       {"json", "unknown request"},
-      {"sessions state=gone", "no state is called \"gone\", expected one of silent_wait"},
+      {"sessions state=gone", "no state is called \"gone\", expected one of proxy, silent_wait"},
       {"sessions state=backend", "no state is called"},
       {"sessions state=free", "no state is called"},
       {"sessions address=192.0.2.1/24", "host bits 0"},

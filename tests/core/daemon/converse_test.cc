@@ -163,7 +163,7 @@ TEST(Converse, FailsWhoDoesNotBehave) {
        .action = Policy::kIgnore,
        .lines = {{"EHLO c.example\n", "+bare_newline, BARE NEWLINE, say 250 $host, listen"},
                  {"MAIL FROM:<a@b>", "hand over"},
-                 {"", "+pass_new, remember talk", "", TalkKind::kTaken}},
+                 {"", "remember talk", "", TalkKind::kTaken}},
        .want_misconduct = kBareNewline},
       {.what = "under defer it hears 450",
        .action = Policy::kDefer,
