@@ -100,8 +100,9 @@ void HealthChecks::stop() {
   stopped_ = true;
   changed_ = true;
   for (Check& check : checks_) {
-    // One whose sockets are on their way ends when they have come.
-    if (check.stage != Stage::kFree && check.stage != Stage::kOpening) end(check, 0);
+    // One whose sockets or descriptor are on their way ends when they have come.
+    const bool ends = check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
+    if (ends) end(check, 0);
   }
 }
 
@@ -109,7 +110,9 @@ void HealthChecks::stop() {
 void HealthChecks::advance(Tick now) {
   if (!changed_ && (!wake_ || !tick_reached(now, *wake_))) return;
   for (Check& check : checks_) {
-    if (check.stage <= Stage::kOpening || !tick_reached(now, check.deadline)) continue;
+    // A descriptor that comes for a socket being closed would be nobody's.
+    const bool waits = check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
+    if (!waits || !tick_reached(now, check.deadline)) continue;
     if (check.stage == Stage::kQuit) {
       passed(check);
     } else {
@@ -133,7 +136,8 @@ void HealthChecks::look_ahead() {
     if (!wake_ || tick_reached(*wake_, at)) wake_ = at;
   };
   for (const Check& check : checks_) {
-    if (check.stage > Stage::kOpening) consider(check.deadline);
+    const bool waits = check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
+    if (waits) consider(check.deadline);
   }
   const bool free = free_check() != nullptr;
   changed_ = !free;

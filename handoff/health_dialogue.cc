@@ -151,6 +151,7 @@ void HealthChecks::installed(Check& check, const Completion& completion, Tick no
   const SessionEnds ends{.client = connections_.reactor.local_endpoint(completion.result),
                          .server = Endpoint::from_sockaddr(&backend_of(check).address.any)};
   connections_.reactor.close_fd(completion.result);
+  if (stopped_) return postpone(check, now);
   send_header(check, ends, now);
 }
 
