@@ -2,6 +2,9 @@
 
 #include "core/daemon/converse.h"
 
+#include <span>
+#include <string>
+
 #include "core/admission/history.h"
 #include "core/admission/verdict.h"
 
@@ -88,11 +91,12 @@ void note_answer(const Answer& answer, const Command& command, Verb before, Scen
   }
 }
 
-// REQUIRES: the verdict ends nothing.
-void answer_command(const Verdict& verdict, const Command& command, Scene& scene) {
+// exempt: as in Treatment. REQUIRES: the verdict ends nothing.
+void answer_command(const Verdict& verdict, const Command& command,
+                    std::span<const std::string> exempt, Scene& scene) {
   const smtp::Treatment treatment{.approved = verdict.decision == Decision::kPass,
                                   .refusal = verdict.reply.value_or(smtp::ReplyId::kRefuseService),
-                                  .exempt = scene.config.dialogue.exempt,
+                                  .exempt = exempt,
                                   .chunking = scene.dialogue.chunking};
   const Verb before = scene.dialogue.said.last;
   const Answer answer =
@@ -132,7 +136,10 @@ void hear(const Talk& talk, Scene& scene) {
     scene.out.count(Counter::kDropped);
     return close_with(smtp::ReplyId::kDropProtocol, scene);
   }
-  answer_command(verdict, command, scene);
+  // With bytes behind it no hand-over would come to an end: nobody is exempt then.
+  const bool alone = !again && !(more && must_be_last(scene.config, command.verb));
+  const auto exempt = std::span<const std::string>(scene.config.dialogue.exempt);
+  answer_command(verdict, command, alone ? exempt : exempt.first(0), scene);
 }
 
 void begin(Scene& scene) {
