@@ -22,22 +22,21 @@ constexpr Time kAnswered = 2500;
 
 constexpr std::string_view kListed = " 5.7.1 Service unavailable; client [";
 
+}  // namespace
+
 // The one reply that has names in it is known by its beginning.
-std::optional<ReplyId> reply_of(std::string_view line) {
-  if (line.substr(0, 3) == "550" && line.substr(3).starts_with(kListed)) {
-    return ReplyId::kRefuseListed;
-  }
-  if (line.substr(0, 3) == "521" && line.substr(3).starts_with(kListed)) {
-    return ReplyId::kDropListed;
-  }
+std::optional<ReplyId> Client::identify(std::string_view line) const {
   for (size_t i = 0; i < smtp::kReplyCount; ++i) {
     const auto id = static_cast<ReplyId>(i);
-    if (smtp::reply_bytes(id) == line) return id;
+    if (crowd_.replies->bytes(id) == line || smtp::reply_bytes(id) == line) return id;
   }
+  const std::string_view words = line.size() < 4 ? "" : line.substr(4);
+  const bool listed = words.starts_with(kListed.substr(1));
+  if (listed && line.starts_with("550")) return ReplyId::kRefuseListed;
+  if (listed && line.starts_with("521")) return ReplyId::kDropListed;
+  if (line.starts_with("250-gate.example\r\n")) return ReplyId::kEhlo;
   return std::nullopt;
 }
-
-}  // namespace
 
 Client::Client(Stage& stage, const Scenario& scenario, Crowd& crowd, uint32_t index,
                const ClientScript& script)
@@ -51,15 +50,15 @@ Client::Client(Stage& stage, const Scenario& scenario, Crowd& crowd, uint32_t in
       out_(client_key(index)) {
   socket_->far = this;
   socket_->client = index;
-  socket_->remote = script.from;
+  socket_->remote = script.proxied() ? script.peer : script.from;
   socket_->local = script.to;
   socket_->rx_max = stage.random.pick<size_t>({300, 4096, 65536, 200000});
   socket_->tx_max = stage.random.pick<size_t>({1000, 4096, 65536, 200000});
 }
 
 void Client::fault(const std::string& text) {
-  stage_.reactor.violation(
-      fmt::format("client {} ({}): {}", index_, script_.from.bracketed(), text));
+  stage_.reactor.violation(fmt::format("client {} ({}): {}{}", index_, script_.from.bracketed(),
+                                       text, talks() ? talk_so_far() : ""));
 }
 
 bool Client::allowlisted() const {
@@ -113,6 +112,7 @@ void Client::read() {
 }
 
 void Client::hear(std::string_view bytes) {
+  if (talks()) return hear_in_talk(bytes);
   while (!bytes.empty() && !server_) {
     if (heard_reply_) return fault("bytes after the last reply");
     const size_t end = bytes.find('\n');
@@ -133,7 +133,7 @@ void Client::hear_line(const std::string& line) {
     std::from_chars(line.data() + 4, line.data() + 12, session, 16);
     server_ = session;
     in_.emplace(server_key(session));
-  } else if (const auto reply = reply_of(line)) {
+  } else if (const auto reply = identify(line)) {
     heard_reply_ = reply;
     if (reply != reply_ || line != reply_line_) fault("heard a reply that the gate did not send");
   } else {
@@ -142,6 +142,7 @@ void Client::hear_line(const std::string& line) {
 }
 
 void Client::write() {
+  if (talks() && !server_) return speak();
   const Time now = stage_.agenda.now();
   if (left_ || socket_->far_ended || now < next_write_) return;
   uint64_t wanted = 0;
@@ -164,6 +165,8 @@ void Client::maybe_finish() {
   if (script_.goes && now >= script_.arrives + *script_.goes) return go(script_.leaving);
   const bool they_ended = socket_->near_shut && socket_->tx.empty();
   if (heard_reply_ && they_ended) return go(Leaving::kLeave);
+  if (deaf_ || (they_ended && talks() && !server_)) return go(Leaving::kLeave);
+  if (broke_off_ && unsaid_.empty()) return go(script_.leaving);
   if (server_ && out_.sent() >= script_.total) finish();
 }
 
@@ -203,13 +206,14 @@ void Client::go(Leaving how) {
 void Client::accepted() {
   accepted_at_ = stage_.agenda.now();
   const uint32_t of_address = ++crowd_.of_address[script_.from.address.text()];
-  first_of_address_ = ++crowd_.ever[script_.from.address.text()] == 1;
+  if (crowd_.memory != nullptr) record_ = crowd_.memory->record_of(script_.from.address);
+  first_of_address_ = ++crowd_.ever[script_.from.address.text()] == 1 && !script_.proxied();
   ++crowd_.clients;
+  if (script_.proxied()) return;  // nobody knows who it is yet, and there are no limits
   if (crowd_.memory != nullptr && !allowlisted()) {
     known_ = !rejected() && crowd_.memory->is_known(script_.from.address);
     offender_ = crowd_.memory->is_offender(script_.from.address);
   }
-  if (crowd_.memory != nullptr) record_ = crowd_.memory->record_of(script_.from.address);
   const config::Limits& limits = scenario_.config.limits;
   const auto over = [](uint64_t count, uint32_t limit) { return limit > 0 && count > limit; };
   if (over(of_address, limits.per_address)) {
@@ -234,7 +238,9 @@ bool Client::may_have_failed(ScreenTest test) const {
          crowd_.memory->may_have_failed(script_.from.address, test, *accepted_at_);
 }
 
-void Client::looked(int result) {
+void Client::looked(Op op, int result) {
+  if (op == Op::kReplayPeek) off_hook_ = result > 0;
+  if (op != Op::kLook || !introduced()) return;
   if (known_ || offender_) fault("tested although it is known");
   if (result > 0) {
     found_talking_ = true;
@@ -257,6 +263,10 @@ void Client::check_looks() {
 // May be called again for each backend that is tried.
 void Client::hand_off_begins() {
   if (released_) fault("handed off after it was let go");
+  if (talks() && !said_.empty()) check_handed_over();
+  const bool exempt =
+      talks() && ends_with_exempt(said_.substr(0, consumed()), scenario_.config.dialogue.exempt);
+  if (exempt) return;
   if (expected_busy_) fault("handed off although it is over a limit");
   if (reply_) fault("handed off after a reply");
   if (relayed_) fault("handed off again while relayed");
@@ -266,10 +276,13 @@ void Client::hand_off_begins() {
   if (config.greet.wait == milliseconds(0)) return;
   if (offender_) fault("let on although its failure is remembered");
   if (may_be_known()) return;
+  // It served its wait on another visit, and has only to talk.
+  const bool waited = talks() && may_be_spared(ScreenTest::kPregreet) &&
+                      (scenario_.lists.empty() || may_be_spared(ScreenTest::kLists));
+  if (waited) return;
   check_looks();
   // The kernel's wait is over when its clients come.
-  const auto wait = kernel_holds() ? 0 : static_cast<Time>(config.greet.wait.count());
-  const Time served = *accepted_at_ + wait;
+  const Time served = *accepted_at_ + (kernel_holds() ? 0 : shortest_wait());
   if (stage_.agenda.now() < served) check_let_off();
   // The verdict may be older than this: a backend was waited for.
   if (!kernel_holds() && (let_off_ || may_be_let_off())) return;
@@ -288,6 +301,7 @@ void Client::hand_off_begins() {
 // affair.
 std::optional<int> Client::routed_by() const {
   if (!asks_lists()) return 0;
+  if (talks() && has_record()) return std::nullopt;  // of one who is refused without being tested
   if (may_be_spared(ScreenTest::kLists)) return std::nullopt;  // as it was on another visit
   const bool exact = scenario_.answers_all && (!kernel_holds() || script_.arrives > kAllProven);
   if (!exact) return std::nullopt;
@@ -424,8 +438,9 @@ void Client::check_listed_reply(std::string_view line) {
   if (scenario_.answers_all && whole < dnsl.threshold) {
     fault(fmt::format("refused with a score of {}", whole));
   }
-  const auto id = *reply_of(line);
-  if (line == smtp::reply_bytes(id)) return;  // no room for names
+  const auto id = *identify(line);
+  if (line == smtp::reply_bytes(id) || line == crowd_.replies->bytes(id)) return;  // no room
+  if (!scenario_.config.dialogue.reject_footer.empty()) return;
   const std::string named = fmt::format("{}] blocked using ", script_.from.address.text());
   line.remove_prefix(3 + kListed.size());
   line.remove_suffix(2);
@@ -442,13 +457,14 @@ void Client::check_listed_reply(std::string_view line) {
 }
 
 void Client::written(Op op, std::span<const char> bytes) {
+  if (talks()) return written_in_talk(op, bytes);
   if (op == Op::kTeaser) {
     if (kernel_holds() || allowlisted() || known_ || offender_ || reply_ || relayed_)
       fault("teased at the wrong time");
   } else if (op == Op::kReply) {
     if (reply_) fault("two replies");
     reply_line_.assign(bytes.begin(), bytes.end());
-    reply_ = reply_of(reply_line_);
+    reply_ = identify(reply_line_);
     if (!reply_) fault("a reply that is none");
     const bool listed = reply_ == ReplyId::kRefuseListed || reply_ == ReplyId::kDropListed;
     if (listed) check_listed_reply(reply_line_);
@@ -489,7 +505,7 @@ void Client::let_go() {
   const Time news = scenario_.kernel.faults.late_max + 500;
   if (outcomes == 0 && dropped_at_ && stage_.agenda.now() <= *dropped_at_ + news) {
     abandoned_ = released_claimed_ = true;
-  } else if (outcomes == 0 && !socket_->far_ended && !killed_) {
+  } else if (outcomes == 0 && !socket_->far_ended && !killed_ && !may_be_left_unsaid()) {
     fault("closed in silence though it was there");
   }
   if (expected_busy_ && reply_ != expected_busy_) fault("over a limit and not told so");
@@ -503,6 +519,7 @@ void Client::judge() {
     fault("lists were told of it although the access list knows it");
   }
   if (!accepted_at_ || !released_ || was_carried_off() || killed_) return;
+  if (talks()) return judge_talk();
   const bool listened = script_.reading == Reading::kPrompt && !left_at_;
   if (!listened || abandoned_ || socket_->near_reset) return;
   if (relayed_ && !line_.empty()) return;  // its server broke off in the middle of the greeting

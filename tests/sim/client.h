@@ -9,11 +9,12 @@
 #include <optional>
 #include <string>
 
-#include "core/smtp/replies.h"
+#include "core/smtp/reply_book.h"
 #include "tests/sim/actor.h"
 #include "tests/sim/memory.h"
 #include "tests/sim/route_book.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/talk.h"
 
 namespace lychgate::sim {
 
@@ -42,7 +43,14 @@ struct ClientScript {
   Time pace = 1;             // between chunks, at most
   std::optional<Time> goes;  // in the middle of whatever it is, after its arrival
   Leaving leaving = Leaving::kEnd;
+  TalkScript talk{};  // Scenario::talks
+  // What its balancer says of it first, in so many pieces; empty: it comes by itself.
+  std::string header{};
+  size_t header_pieces = 1;
+  Endpoint peer{};          // the balancer
+  bool header_good = true;  // whole, true, in time and from a trusted peer
 
+  bool proxied() const { return peer.port != 0; }
   bool polite() const {
     return reading == Reading::kPrompt && !goes &&
            (finish == Finish::kEndAndRead || finish == Finish::kAfterThem);
@@ -56,6 +64,7 @@ struct Crowd {
   uint32_t clients = 0;
   uint64_t elsewhere = 0;  // held by other shards
   const ListBook* lists = nullptr;
+  const smtp::ReplyBook* replies = nullptr;
   const Memory* memory = nullptr;        // nullptr: nobody is remembered
   std::map<std::string, uint32_t> ever;  // accepted so far, by address
   std::map<std::string, uint32_t> syns;  // sent so far
@@ -71,7 +80,8 @@ class Client : public Actor {
 
   // What the gate did.
   void accepted() override;
-  void looked(int result) override;
+  void looked(ring::Op op, int result) override;
+  bool may_be_reset() const override { return !introduced(); }
   void hand_off_begins() override;
   // A backend of this pool is asked to serve it.
   void offered_to(const config::Pool& pool);
@@ -88,7 +98,19 @@ class Client : public Actor {
 
   const ClientScript& script() const { return script_; }
   const Socket& socket() const { return *socket_; }
-  uint64_t sent() const { return out_.sent(); }
+  uint64_t sent() const { return said_.size() + out_.sent(); }
+  // Bytes in all once its server has greeted it.
+  uint64_t length() const { return said_.size() + script_.total; }
+  // Of these, what the gate has taken and not passed on.
+  uint64_t consumed() const;
+  // These are its bytes from offset on.
+  bool is_right(uint64_t offset, std::string_view bytes) const;
+  // It has sent them all and nobody has taken any.
+  bool is_untouched() const { return consumed() == 0 && is_right(0, socket_->rx.front()); }
+  // What a backend is to be told when the gate has kept so much.
+  Replayed replayed(uint64_t kept) const { return replayed_words(said_.substr(0, kept)); }
+  // What it heard in answer to EHLO is no more than this.
+  bool may_be_told(const std::vector<std::string>& capabilities) const;
   uint64_t received() const { return in_ ? in_->received() : 0; }
   bool in_queue() const { return in_queue_; }  // it found room in the listener's queue
   bool was_accepted() const { return accepted_at_.has_value(); }
@@ -112,8 +134,12 @@ class Client : public Actor {
     dropped_at_ = stage_.agenda.now();
     abandoned_ = abandoned_ || last;
   }
-  // What it writes.
-  const Content& content() const { return content_; }
+  // Of its talk with the gate.
+  const std::vector<smtp::ReplyId>& replies() const { return replies_; }
+  bool tarpitted() const { return tarpitted_; }
+  bool handed_over() const { return handed_over_; }
+  bool greeted_by_gate() const { return gate_greeted_; }
+  bool heard_in_vain() const { return unread_; }
 
  private:
   void act() override;
@@ -145,6 +171,30 @@ class Client : public Actor {
   void check_let_off();
   void check_score_when_handed_off();
   void check_listed_reply(std::string_view line);
+  // client_talk.cc
+  bool talks() const { return scenario_.talks; }
+  void speak();
+  bool may_speak() const;
+  void send_header();
+  void hear_in_talk(std::string_view bytes);
+  void hear_whole_line(const std::string& line);
+  void hear_answer(const std::string& line);
+  void written_in_talk(ring::Op op, std::span<const char> bytes);
+  void written_reply(std::string_view bytes);
+  void check_reply(smtp::ReplyId id, std::string_view bytes);
+  uint64_t taken() const;
+  bool introduced() const;
+  bool is_served_directly() const;
+  bool must_be_last() const;
+  void check_handed_over();
+  bool may_be_guilty() const;
+  bool has_record() const;
+  bool action_counts(const config::DialogueTest& test) const;
+  std::optional<smtp::ReplyId> identify(std::string_view bytes) const;
+  bool may_be_left_unsaid() const;
+  void judge_talk();
+  Time shortest_wait() const;
+  std::string talk_so_far() const;
 
   const Scenario& scenario_;
   Crowd& crowd_;
@@ -183,6 +233,25 @@ class Client : public Actor {
   bool let_off_ = false;   // by the lists, before the wait was over
   std::optional<smtp::ReplyId> heard_reply_;
   std::optional<uint32_t> server_;
+  // Of its talk.
+  std::string said_;    // before its stream
+  std::string unsaid_;  // of an utterance that it has begun
+  size_t header_sent_ = 0;
+  size_t spoken_ = 0;  // utterances
+  bool awaits_ = false;
+  bool broke_off_ = false;
+  bool greeted_ = false;       // heard
+  bool gate_greeted_ = false;  // written
+  bool heard_any_ = false;
+  bool deaf_ = false;      // its server talks nonsense
+  bool off_hook_ = false;  // bytes behind its last command were seen
+  bool tarpitted_ = false;
+  bool handed_over_ = false;
+  bool unread_ = false;     // a reply did not fit into its socket
+  std::string expected_;    // replies of the gate, not yet heard
+  std::string told_;        // in answer to EHLO
+  bool ends_whole_ = true;  // the last line that was heard ends its reply
+  std::vector<smtp::ReplyId> replies_;
 };
 
 }  // namespace lychgate::sim

@@ -67,8 +67,8 @@ void draw_dnsl(Random& random, Scenario& scenario) {
   config::Dnsl& dnsl = scenario.config.dnsl;
   dnsl.threshold = random.pick({1, 3, 8});
   dnsl.allow_threshold = random.pick({0, -1, -4});
-  dnsl.action = random.pick({config::Action::kIgnore, config::Action::kEnforce,
-                             config::Action::kEnforce, config::Action::kDrop});
+  dnsl.action =
+      random.pick({config::Action::kIgnore, config::Action::kDrop, config::Action::kDrop});
   dnsl.reason = random.one_in(2);
   dnsl.probe_interval = milliseconds(random.pick({1000, 5000, 60000}));
   config::Dns& dns = scenario.config.dns;

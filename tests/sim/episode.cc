@@ -36,6 +36,7 @@ daemon::ShardParts parts_of(const Scenario& scenario, SharedCounters& counters, 
           .control_fd = world.control(),
           .teaser = smtp::teaser_line(
               {.banner = scenario.config.greet.banner, .hostname = "gate.example"}),
+          .hostname = "gate.example",
           .bulk_relays_max = scenario.bulk_relays_max,
           .lists = &scenario.plan,
           .boards = &counters.boards(),
@@ -70,6 +71,7 @@ Episode::Episode(uint64_t seed, uint32_t sessions)
   world_.lists().watch(counters_.lists());
   plan_carries();
   plan_orders();
+  plan_loads();
   ShardCounters& elsewhere = counters_.shards()[1];
   elsewhere.held = scenario_.held_elsewhere;
   for (size_t pool = 0; pool < scenario_.config.pools.size(); ++pool) {
@@ -174,6 +176,7 @@ void Episode::check_step() {
   for (size_t phase = 1; phase < kPhaseCount; ++phase) in_phases += counters().phases[phase];
   expect(in_phases, slots_.used(), "slots in all phases");
   expect(count(Counter::kStaleCompletions), 0, "completions for a connection that is gone");
+  if (scenario_.talks) check_tarpit();
   if (shard_->lookups() != nullptr) check_questions();
   if (syn_feed_ && !shard_->stopping() && !shard_->retired()) check_syn_feed();
   // The whole table costs time, so not always.
@@ -217,7 +220,10 @@ void Episode::check_lookups() {
     const bool asking = (slots_[i].evidence & kAskingLists) != 0 && slots_[i].phase != Phase::kFree;
     const bool waits = lookups.inquiries().record_of(i) != dns::InquiryId::kNoRecord;
     expect(waits ? 1 : 0, asking ? 1 : 0, "a client waits on the lists");
-    if (waits && !is_waiting(slots_[i].phase) && slots_[i].phase != Phase::kMoving)
+    const Phase phase = slots_[i].phase;
+    const bool talks = phase == Phase::kDialogue || phase == Phase::kHandoff ||
+                       phase == Phase::kQueued || phase == Phase::kTarpit;
+    if (waits && !is_waiting(phase) && phase != Phase::kMoving && !(scenario_.talks && talks))
       reactor_.violation("waits on lists in a wrong phase");
   }
 }
@@ -244,6 +250,7 @@ void Episode::check_wait(uint32_t index) {
   // However often it was carried, its wait began when it was accepted.
   const uint32_t client = reactor_.client_of(index);
   if (!is_waiting(slot.phase) || client == kNobody) return;
+  if (world_.clients()[client]->script().proxied()) return;  // it came with its header
   const Tick accepted =
       scenario_.first_tick + static_cast<Tick>(world_.clients()[client]->accepted_at());
   if (slot.started - accepted > kWaitGrace) reactor_.violation("a wait was begun anew");
@@ -346,6 +353,7 @@ void Episode::check_end() {
 }
 
 void Episode::check_nothing_left() {
+  check_borrowed();
   expect(slots_.used(), 0, "slots used at the end");
   expect(reactor_.slots_open(), 0, "direct descriptors at the end");
   const ring::Connections& connections = shard_->connections();
@@ -395,6 +403,7 @@ void Episode::check_visits() {
   }
   const uint64_t told = count(Counter::kVisitsTold);
   expect(told - count(Counter::kVisitsLost), world_.memory()->visits_came(), "visits that came");
+  if (scenario_.talks) return;
   const uint64_t least =
       count(Counter::kPassNew) + count(Counter::kPassOld) + count(Counter::kAllowlistedClients);
   const uint64_t most = least + count(Counter::kPregreetIgnored) + count(Counter::kListsIgnored) +
@@ -407,6 +416,7 @@ void Episode::check_visits() {
 
 // The counters tell what the clients have seen.
 void Episode::check_counters() {
+  if (scenario_.talks) return check_talk_counters();
   std::array<uint64_t, smtp::kReplyCount> replies{};
   uint64_t accepted = 0;
   uint64_t silent = 0;

@@ -66,6 +66,10 @@ class Episode {
   void check_counters();
   void check_looks();
   void check_visits();
+  void plan_loads();
+  void check_tarpit();
+  void check_borrowed();
+  void check_talk_counters();
   void expect(uint64_t got, uint64_t want, const char* what);
   uint64_t count(Counter counter) const { return counters().get(counter); }
 
@@ -98,6 +102,12 @@ class Episode {
   uint64_t told_carried_ = 0;  // to itself
   uint64_t carried_away_ = 0;
   uint32_t orders_due_ = 0;
+  // Who is in the tarpit, and since which step.
+  struct Held {
+    ConnId id;
+    uint64_t since = 0;
+  };
+  std::vector<Held> held_;
 };
 
 }  // namespace lychgate::sim

@@ -36,8 +36,9 @@ daemon::Order Episode::draw_order() {
   order.slots_max = random_.pick<uint32_t>({1, 64, daemon::kSlotsPerOrder});
   order.rows_max = random_.pick<uint16_t>({0, 1, 5, daemon::kRowsPerReport});
   order.kill = random_.one_in(2);
-  order.filter.phases = random_.pick<uint16_t>(
-      {0xffff, phases({Phase::kSilentWait}), phases({Phase::kQueued, Phase::kRelay})});
+  order.filter.phases = random_.pick<uint16_t>({0xffff, phases({Phase::kSilentWait}),
+                                                phases({Phase::kQueued, Phase::kRelay}),
+                                                phases({Phase::kDialogue, Phase::kTarpit})});
   order.filter.age_min = random_.pick<Tick>({0, 0, 1000});
   if (random_.one_in(3)) {
     const auto number = static_cast<uint32_t>(random_.between(0, scenario_.addresses));
@@ -51,8 +52,9 @@ void Episode::check_row(const daemon::Order& order, const daemon::SessionRow& ro
   const ClientScript& script = world_.clients()[index]->script();
   const uint8_t listener = shard_->retired() ? scenario_.carry.listeners[script.listener]
                                              : static_cast<uint8_t>(script.listener);
-  const bool same = row.address == script.from.address && row.port == script.from.port &&
-                    row.listener == listener;
+  const bool balancer = script.proxied() && row.address == script.peer.address;
+  const bool same = (row.address == script.from.address || balancer) &&
+                    row.port == script.from.port && row.listener == listener;
   if (!same) reactor_.violation("a session under another's name");
   const Network& network = order.filter.network;
   const bool meant = (order.filter.phases >> static_cast<unsigned>(row.phase) & 1) != 0 &&

@@ -33,7 +33,9 @@ class Far {
   virtual void poke() = 0;
   // What the gate did with its end.
   virtual void accepted() {}
-  virtual void looked(int /*result*/) {}  // bytes seen, 0 at the end, or -errno
+  virtual void looked(ring::Op /*op*/, int /*result*/) {}  // bytes seen, 0 at the end, or -errno
+  // Though it has not ended.
+  virtual bool may_be_reset() const { return false; }
   virtual void hand_off_begins() {}
   virtual void written(ring::Op /*op*/, std::span<const char> /*bytes*/) {}
   virtual void let_go() {}  // its direct descriptor is closed

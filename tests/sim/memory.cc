@@ -14,7 +14,8 @@ namespace {
 constexpr size_t kQueueMax = 20;
 // Until the gate has looked at one who has been accepted: the kernel may be slow to tell.
 constexpr Seconds kMargin = 3;
-constexpr ScreenTest kTests[] = {ScreenTest::kPregreet, ScreenTest::kLists};
+constexpr ScreenTest kTests[] = {ScreenTest::kPregreet, ScreenTest::kLists, ScreenTest::kPipelining,
+                                 ScreenTest::kNonSmtp, ScreenTest::kBareNewline};
 
 }  // namespace
 
@@ -99,9 +100,17 @@ ClientRecord Memory::record_of(const IpAddress& address) const {
   return found == book_.end() ? ClientRecord{} : found->second;
 }
 
+// REQUIRES: a test of the dialogue.
+const config::DialogueTest& Memory::settings_of(ScreenTest test) const {
+  const config::Dialogue& dialogue = scenario_.config.dialogue;
+  if (test == ScreenTest::kPipelining) return dialogue.pipelining;
+  return test == ScreenTest::kNonSmtp ? dialogue.non_smtp_command : dialogue.bare_newline;
+}
+
 bool Memory::is_screened(ScreenTest test) const {
   if (test == ScreenTest::kLists) return !scenario_.lists.empty();
-  return scenario_.config.greet.wait > milliseconds(0);
+  if (test == ScreenTest::kPregreet) return scenario_.config.greet.wait > milliseconds(0);
+  return settings_of(test).enable;
 }
 
 bool Memory::may_be_spared(const IpAddress& address, ScreenTest test, Time since) const {
@@ -124,11 +133,14 @@ bool Memory::is_offender(const IpAddress& address) const {
   const config::Config& config = scenario_.config;
   const Time later = stage_.agenda.now() + Time{kMargin} * 1000;
   const auto counts = [&](ScreenTest test, config::Action action) {
+    // Who is deferred may come back.
     return is_screened(test) && action != config::Action::kIgnore &&
-           may_have_failed(address, test, later);
+           action != config::Action::kDefer && may_have_failed(address, test, later);
   };
   return counts(ScreenTest::kPregreet, config.greet.pregreet) ||
-         counts(ScreenTest::kLists, config.dnsl.action);
+         counts(ScreenTest::kLists, config.dnsl.action) ||
+         std::any_of(std::begin(kTests) + 2, std::end(kTests),
+                     [&](ScreenTest test) { return counts(test, settings_of(test).action); });
 }
 
 bool Memory::is_known(const IpAddress& address) const {

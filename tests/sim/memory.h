@@ -54,6 +54,7 @@ class Memory : public daemon::VisitorBook, public PacketFar {
   void commit();
   void die();
   bool is_screened(ScreenTest test) const;
+  const config::DialogueTest& settings_of(ScreenTest test) const;
   std::string key_of(const IpAddress& address) const;
 
   Stage& stage_;

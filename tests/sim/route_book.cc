@@ -27,6 +27,7 @@ std::set<uint32_t> pools_for(const config::Config& config, const RoutedClient& c
     }
     if (when.known && client.known) matches = matches && *when.known == *client.known;
     if (when.max_score && client.score) matches = matches && *client.score <= *when.max_score;
+    if (when.overload) certain = false;
     certain = certain && (!when.known || client.known) && (!when.max_score || client.score);
     if (!matches) continue;
     std::optional<uint32_t> pool = route.pool_index;

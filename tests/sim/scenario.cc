@@ -102,16 +102,26 @@ void draw_screening(Random& random, config::Config& config) {
   config.limits.per_address = random.pick<uint32_t>({0, 0, 2, 5, 50, 50});
   config.limits.per_shard = random.pick<uint32_t>({0, 0, 0, 0, 10, 50});
   config.limits.held = random.pick<uint32_t>({0, 0, 0, 0, 30, 80});
-  config.access.reject = random.pick({Action::kIgnore, Action::kEnforce, Action::kDrop});
+  config.access.reject = random.pick({Action::kIgnore, Action::kDrop, Action::kDrop});
   config.greet.banner = random.pick<const char*>({"", "$hostname ESMTP"});
   config.greet.wait = milliseconds(random.pick({0, 20, 1000, 3000, 6000}));
-  config.greet.pregreet = random.pick({Action::kIgnore, Action::kEnforce, Action::kDrop});
+  config.greet.pregreet = random.pick({Action::kIgnore, Action::kDrop, Action::kDrop});
   const auto wait = static_cast<uint64_t>(config.greet.wait.count());
   if (wait > 1 && random.chance(60)) {
     config.greet.early_look = milliseconds(random.between(1, wait - 1));
   } else {
     config.greet.early_look = milliseconds(0);
   }
+}
+
+// As before there was a dialogue: nobody talks to the gate and nothing checks backends or load.
+void say_nothing(config::Config& config) {
+  config::Dialogue& dialogue = config.dialogue;
+  for (auto* test : {&dialogue.pipelining, &dialogue.non_smtp_command, &dialogue.bare_newline}) {
+    test->enable = false;
+  }
+  for (config::Pool& pool : config.pools) pool.check_interval = milliseconds(0);
+  config.overload.busy_at = config.overload.stress_at = config.overload.emergency_at = 100000;
 }
 
 Faults draw_faults(Random& random) {
@@ -149,6 +159,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   draw_pools(random, out.config);
   draw_routes(random, out.config);
   draw_screening(random, out.config);
+  say_nothing(out.config);
   // A buffer that trickles through a small socket counts as activity only when it is through.
   out.config.relay.idle_timeout = milliseconds(random.pick({8000, 20000, 60000}));
   out.config.drain = milliseconds(random.pick({0, 2000, 30000}));
@@ -185,6 +196,7 @@ Scenario draw_scenario(Random& random, uint32_t sessions) {
   draw_memory(random, out);
   draw_carry(random, out);
   draw_orders(random, out);
+  if (random.one_in(2)) draw_talk(random, out);
   return out;
 }
 

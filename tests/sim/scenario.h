@@ -72,6 +72,10 @@ struct Scenario {
   std::vector<Time> orders;
   // Buffers and pipes suffice for all relays at once, so none may starve.
   bool plenty = false;
+  // Clients talk to the gate, backends announce something and are checked, levels change; else all
+  // is as it was before there was a dialogue.
+  bool talks = false;
+  uint32_t loads = 0;  // times that the host's memory runs full, or is free again
 };
 
 Scenario draw_scenario(Random& random, uint32_t sessions);
@@ -86,6 +90,10 @@ void draw_carry(Random& random, Scenario& scenario);
 void draw_orders(Random& random, Scenario& scenario);
 // The part of it that is about DNS lists. REQUIRES: the rest has been drawn.
 void draw_lists(Random& random, Scenario& scenario);
+
+// The part of it that is about dialogues, and all that came with them. REQUIRES: the rest has been
+// drawn.
+void draw_talk(Random& random, Scenario& scenario);
 
 // Address number n of the clients; some are allowlisted, some denylisted.
 IpAddress client_address(uint32_t n);

@@ -10,6 +10,7 @@
 
 #include "handoff/pass_attributes.h"
 #include "handoff/proxy_header.h"
+#include "tests/sim/mail_session.h"
 
 namespace lychgate::sim {
 
@@ -170,17 +171,19 @@ void ServerSession::judge() {
   if (!header_.empty()) fault("never got the PROXY header");
 }
 
-ServerScript Backend::draw_script() {
-  Random& random = cast_.stage.random;
+namespace {
+
+ServerScript draw_script(const Cast& cast) {
+  Random& random = cast.stage.random;
   ServerScript out;
   out.greets_after = random.pick<Time>({0, 5, 100});
   out.in_pieces = random.one_in(5);
-  const bool bulk = random.chance(cast_.scenario.bulk_percent);
+  const bool bulk = random.chance(cast.scenario.bulk_percent);
   out.total = bulk ? random.between(0, 400000) : random.between(0, 500);
   out.chunk = bulk ? 16384 : 100;
   out.pace = bulk ? 2 : random.pick<Time>({1, 20, 300});
   out.finish = random.pick({ServerFinish::kAfterAll, ServerFinish::kWaitForEnd});
-  if (!random.chance(cast_.scenario.sick_percent)) return out;
+  if (!random.chance(cast.scenario.sick_percent)) return out;
   out.manner = random.pick({Manner::kServe, Manner::kServe, Manner::kBusy, Manner::kMute,
                             Manner::kCloseEarly, Manner::kResetEarly});
   out.reading = random.pick({Reading::kPrompt, Reading::kPrompt, Reading::kSlow, Reading::kNever});
@@ -191,9 +194,32 @@ ServerScript Backend::draw_script() {
   return out;
 }
 
+// One that the gate may talk to.
+std::unique_ptr<MailSession> make_mail_session(Cast& cast, const SocketPtr& socket,
+                                               const config::Pool& pool, bool by_pass,
+                                               const std::vector<std::string>& capabilities) {
+  const bool sick = cast.stage.random.chance(cast.scenario.sick_percent);
+  ServerScript manners;
+  manners = draw_script(cast);
+  MailScript script = draw_mail_script(cast.stage.random, manners, sick, capabilities);
+  return std::make_unique<MailSession>(cast, socket, pool, by_pass, std::move(script));
+}
+
+void offer(Cast& cast, const Socket& socket, const config::Pool& pool) {
+  if (socket.client != kNobody) cast.clients[socket.client]->offered_to(pool);
+}
+
+}  // namespace
+
+Backend::Backend(Cast& cast, const config::Pool& pool, const config::Backend& settings)
+    : cast_(cast),
+      pool_(pool),
+      local_(settings.address.family() == AF_UNIX),
+      capabilities_(draw_capabilities(cast.stage.random)) {}
+
 // A unix socket connects at once; a TCP one when the network brings the answer.
 void Backend::connecting(const SocketPtr& socket) {
-  cast_.clients[socket->client]->offered_to(pool_);
+  offer(cast_, *socket, pool_);
   Random& random = cast_.stage.random;
   const bool sick = random.chance(cast_.scenario.sick_percent);
   if (local_) return answer(socket, sick && random.one_in(2));
@@ -205,8 +231,12 @@ void Backend::connecting(const SocketPtr& socket) {
 }
 
 void Backend::answer(const SocketPtr& socket, bool refuses) {
-  if (!refuses) {
-    auto session = std::make_unique<ServerSession>(cast_, socket, pool_, draw_script());
+  if (!refuses && cast_.scenario.talks) {
+    auto session = make_mail_session(cast_, socket, pool_, false, capabilities_);
+    socket->far = session.get();
+    cast_.sessions.push_back(std::move(session));
+  } else if (!refuses) {
+    auto session = std::make_unique<ServerSession>(cast_, socket, pool_, draw_script(cast_));
     socket->far = session.get();
     cast_.sessions.push_back(std::move(session));
   }
@@ -217,7 +247,8 @@ PassService::PassService(Cast& cast, const config::Pool& pool)
     : Actor(cast.stage),
       cast_(cast),
       pool_(pool),
-      backlog_(cast.stage.random.pick<size_t>({1, 5, 100})) {}
+      backlog_(cast.stage.random.pick<size_t>({1, 5, 100})),
+      capabilities_(draw_capabilities(cast.stage.random)) {}
 
 Time PassService::draw_delay() {
   const bool sick = stage_.random.chance(cast_.scenario.sick_percent);
@@ -225,7 +256,7 @@ Time PassService::draw_delay() {
 }
 
 void PassService::connecting(const SocketPtr& socket) {
-  cast_.clients[socket->client]->offered_to(pool_);
+  offer(cast_, *socket, pool_);
   if (dead_) return stage_.reactor.connect_done(*socket, -ECONNREFUSED);
   if (queue_.size() <= backlog_) return admit(socket);
   // Full: a worker thread of the kernel asks again, and there may be room by then.
@@ -261,8 +292,8 @@ bool PassService::take(Socket& connection) {
   if (connection.parcels.empty()) return connection.near_closed;
   const Parcel parcel = std::move(connection.parcels.front());
   connection.parcels.pop_front();
-  check(parcel);
-  serve(parcel.passed);
+  if (parcel.passed->client != kNobody) check(parcel);
+  parcel.pair ? serve_pair(parcel.passed) : serve(parcel.passed);
   if (!connection.near_closed) stage_.reactor.end(connection);
   return true;
 }
@@ -277,9 +308,7 @@ void PassService::check(const Parcel& parcel) {
   if (parcel.bytes != std::string_view(bytes.data(), size)) {
     stage_.reactor.violation(fmt::format("client {} passed with wrong attributes", socket.client));
   }
-  const bool whole =
-      socket.rx.size() == client.sent() && !client.content().first_difference(0, socket.rx.front());
-  if (!whole) {
+  if (!parcel.pair && !client.is_untouched()) {
     stage_.reactor.violation(fmt::format("client {} passed without its bytes", socket.client));
   }
 }
@@ -296,11 +325,23 @@ void PassService::serve(const SocketPtr& client) {
   });
 }
 
+// What is said to the gate's end is said to a session that it talks to.
+void PassService::serve_pair(const SocketPtr& pair) {
+  auto session = make_mail_session(cast_, pair, pool_, true, capabilities_);
+  pair->far = session.get();
+  cast_.sessions.push_back(std::move(session));
+  pair->far->poke();
+}
+
 // With the queue unread: each connection is reset and each descriptor in it closed (unix(7)).
 void PassService::die() {
   dead_ = true;
   for (const SocketPtr& connection : std::exchange(queue_, {})) {
     for (Parcel& parcel : connection->parcels) {
+      if (parcel.pair) {
+        stage_.reactor.end_of_pair(*parcel.passed);
+        continue;
+      }
       --parcel.passed->claims;
       cast_.clients[parcel.passed->client]->dropped_by_service(parcel.passed->references == 1);
       stage_.reactor.let_go(*parcel.passed);

@@ -93,16 +93,15 @@ class ServerSession : public Actor {
 
 class Backend : public Server {
  public:
-  Backend(Cast& cast, const config::Pool& pool, const config::Backend& settings)
-      : cast_(cast), pool_(pool), local_(settings.address.family() == AF_UNIX) {}
+  Backend(Cast& cast, const config::Pool& pool, const config::Backend& settings);
   void connecting(const SocketPtr& socket) override;
 
  private:
   void answer(const SocketPtr& socket, bool refuses);
-  ServerScript draw_script();
   Cast& cast_;
   const config::Pool& pool_;
   bool local_;
+  std::vector<std::string> capabilities_;
 };
 
 // A Postfix `pass` service: takes descriptors from its queue, each soon or late, or dies with the
@@ -119,6 +118,7 @@ class PassService : public Server, public Actor {
   void die();
   void check(const Parcel& parcel);
   void serve(const SocketPtr& client);
+  void serve_pair(const SocketPtr& pair);
   Time draw_delay();
 
   Cast& cast_;
@@ -127,6 +127,7 @@ class PassService : public Server, public Actor {
   size_t backlog_;
   Time next_take_ = 0;
   bool dead_ = false;
+  std::vector<std::string> capabilities_;
 };
 
 }  // namespace lychgate::sim

@@ -9,7 +9,7 @@ namespace lychgate::sim {
 
 SimReactor::Answer SimReactor::do_peek(Request& request) {
   const Answer found = look_into(*request.file, request.into);
-  request.file->far->looked(found.result);
+  request.file->far->looked(request.tag.operation(), found.result);
   return found;
 }
 
@@ -24,14 +24,16 @@ SimReactor::Answer SimReactor::look_into(Socket& socket, std::span<char> into) {
   return answer(socket.far_ended ? 0 : -EAGAIN);
 }
 
-// What is taken is the gate's alone: the PROXY header of a connection, not yet a client's bytes.
+// What is taken was looked at before, and is all there (net/ipv4/tcp.c stops short only at the end
+// of its queue and at urgent data).
 SimReactor::Answer SimReactor::do_take(Request& request) {
   Socket& socket = *request.file;
-  const Answer found = look_into(socket, request.into);
-  if (found.result <= 0) return found;
-  socket.rx.drop(static_cast<size_t>(found.result));
+  touch(socket, "take");
+  if (socket.rx.empty()) return look_into(socket, request.into);
+  const size_t bytes = socket.rx.copy(request.into);
+  socket.rx.drop(bytes);
   socket.far->poke();
-  return found;
+  return answer(static_cast<ssize_t>(bytes));
 }
 
 SimReactor::Answer SimReactor::do_discard(Request& request) {

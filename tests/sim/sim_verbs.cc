@@ -32,8 +32,8 @@ void SimReactor::check_reserve(const std::vector<Request>& batch) {
     return request.verb == Verb::kAccept && request.table == 0;
   });
   for (const Request& request : batch) {
-    const bool adopts = request.verb == Verb::kAdopt && request.table == 0;
-    if (adopts) accepts += static_cast<ptrdiff_t>(request.descriptors.size());
+    const bool carried = request.tag.operation() == Op::kCarryAdopt && request.table == 0;
+    if (carried) accepts += static_cast<ptrdiff_t>(request.descriptors.size());
   }
   const auto moves = std::count_if(batch.begin(), batch.end(), [](const Request& request) {
     return request.verb == Verb::kMove;
@@ -352,7 +352,8 @@ SimReactor::Answer SimReactor::do_close(Request& request) {
     violation(fmt::format("slot {} is closed with {} requests in flight: the peer sees nothing",
                           request.slot, left));
   }
-  if (request.by_reset && !socket->far_ended && !socket->broken) {
+  const bool ended = socket->far_ended || socket->broken;
+  if (request.by_reset && !ended && !socket->far->may_be_reset()) {
     violation(fmt::format("slot {} is reset though its peer has not ended", request.slot));
   }
   socket->near_reset = socket->near_reset || request.by_reset;

@@ -3,11 +3,21 @@
 #include "tests/sim/world.h"
 
 #include <algorithm>
+#include <array>
+
+#include "handoff/proxy_header.h"
+#include "tests/sim/mail_session.h"
 
 namespace lychgate::sim {
 
 World::World(Stage& stage, const Scenario& scenario)
-    : stage_(stage), scenario_(scenario), book_(scenario.lists), cast_{stage, scenario, {}, {}} {
+    : stage_(stage),
+      scenario_(scenario),
+      book_(scenario.lists),
+      cast_{stage, scenario, {}, {}},
+      replies_({.hostname = "gate.example",
+                .banner = scenario.config.greet.banner,
+                .footer = scenario.config.dialogue.reject_footer}) {
   const config::Greet& greet = scenario.config.greet;
   const auto defer = scenario.kernel_wait > 0 ? static_cast<Time>(greet.wait.count()) : 0;
   for (const config::Listen& listen : scenario.config.listens) {
@@ -32,6 +42,7 @@ World::World(Stage& stage, const Scenario& scenario)
   }
   open_dns();
   crowd_.lists = &book_;
+  crowd_.replies = &replies_;
   if (scenario.remembers) memory_.emplace(stage, scenario);
   crowd_.memory = memory();
   crowd_.elsewhere = scenario.held_elsewhere;
@@ -97,8 +108,45 @@ ClientScript World::draw_script(uint32_t index) {
   out.chunk = bulk ? 16384 : 100;
   out.pace = bulk ? 2 : random.pick<Time>({1, 20, 300});
   out.finish = random.pick({Finish::kEndAndRead, Finish::kEndAndRead, Finish::kAfterThem});
-  if (random.chance(scenario_.rude_percent)) draw_manners(out);
+  const bool rude = random.chance(scenario_.rude_percent);
+  if (rude) draw_manners(out);
+  if (!scenario_.talks) return out;
+  out.talk = draw_talk(random, {.rude = rude && !random.one_in(4),
+                                .verify = !scenario_.config.dialogue.disable_vrfy});
+  if (scenario_.config.listens[listen].proxy_protocol) draw_header(out);
   return out;
+}
+
+std::string World::header_of(const ClientScript& script) {
+  std::array<char, handoff::kProxyHeaderMax> bytes;
+  const auto version = stage_.random.pick({config::ProxyHeader::kV1, config::ProxyHeader::kV2});
+  const size_t size =
+      handoff::write_proxy_header(version, {.client = script.from, .server = script.to}, bytes);
+  return std::string(bytes.data(), size);
+}
+
+// A balancer stands between it and the gate.
+void World::draw_header(ClientScript& script) {
+  Random& random = stage_.random;
+  script.peer = {*IpAddress::parse("10.250.0.1"), script.from.port};
+  script.header = header_of(script);
+  script.header_pieces = random.pick<size_t>({1, 1, 3, 20});
+  if (!random.chance(scenario_.rude_percent)) return;
+  switch (random.between(0, 3)) {
+    case 0:
+      script.peer.address = *IpAddress::parse("10.99.0.1");
+      break;
+    case 1:
+      script.header = "EHLO client.example\r\n";
+      break;
+    case 2:
+      script.header.pop_back();
+      break;
+    default:
+      script.header[0] = 'X';
+      break;
+  }
+  script.header_good = false;
 }
 
 void World::draw_manners(ClientScript& script) {
@@ -130,6 +178,7 @@ void World::judge() {
   for (const auto& client : cast_.clients) client->judge();
   for (const auto& session : cast_.sessions) {
     if (auto* server = dynamic_cast<ServerSession*>(session.get())) server->judge();
+    if (auto* server = dynamic_cast<MailSession*>(session.get())) server->judge();
   }
 }
 

@@ -46,12 +46,15 @@ class World {
   void forge(Time until);
   ClientScript draw_script(uint32_t index);
   void draw_manners(ClientScript& script);
+  void draw_header(ClientScript& script);
+  std::string header_of(const ClientScript& script);
 
   Stage& stage_;
   const Scenario& scenario_;
   ListBook book_;
   Cast cast_;
   Crowd crowd_;
+  smtp::ReplyBook replies_;
   std::vector<std::unique_ptr<DnsServer>> dns_;
   std::vector<int> dns_sockets_;
   std::vector<std::unique_ptr<Server>> servers_;
