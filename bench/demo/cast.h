@@ -11,8 +11,10 @@
 
 namespace lychgate::demo {
 
-// How long an unknown client must stay silent, and the shorter patience of the hostile server.
+// How long an unknown client must stay silent, how long the gate then waits for its first command,
+// and how long the hostile server waits for any.
 inline constexpr milliseconds kGreetWait{2000};
+inline constexpr milliseconds kGatePatience{1500};
 inline constexpr milliseconds kHostilePatience{1500};
 // When an early talker speaks; far before the greeting.
 inline constexpr milliseconds kTalksAfter{100};
@@ -64,7 +66,7 @@ inline constexpr std::array<Kind, 7> kCast = {{
      .count = 100,
      .hold = Hold::kWhole,
      .destination = Destination::kHostile,
-     .codes = {"220 hostile", "250", "250", "250", "354", "250", "221"}},
+     .codes = {"220 gate", "250", "250", "250", "354", "250", "221"}},
     {.name = "early talker",
      .plural = "early talkers",
      .manner = Manner::kHasty,
@@ -72,15 +74,15 @@ inline constexpr std::array<Kind, 7> kCast = {{
      .count = 100,
      .hold = Hold::kWhole,
      .destination = Destination::kNowhere,
-     .codes = {"550 5.5.1"}},
+     .codes = {"521 5.5.1"}},
     {.name = "silent zombie",
      .plural = "silent zombies",
      .manner = Manner::kSilent,
      .network = 40,
      .count = 300,
      .hold = Hold::kWhole,
-     .destination = Destination::kHostile,
-     .codes = {"220 hostile", "421 4.4.2"}},
+     .destination = Destination::kNowhere,
+     .codes = {"220 gate", "421 4.4.2"}},
     {.name = "listed",
      .plural = "listed clients",
      .manner = Manner::kPolite,
@@ -88,7 +90,7 @@ inline constexpr std::array<Kind, 7> kCast = {{
      .count = 100,
      .hold = Hold::kShort,
      .destination = Destination::kNowhere,
-     .codes = {"550 5.7.1"}},
+     .codes = {"521 5.7.1"}},
     {.name = "vouched for",
      .plural = "clients vouched for",
      .manner = Manner::kPolite,
@@ -104,7 +106,7 @@ inline constexpr std::array<Kind, 7> kCast = {{
      .count = 60,
      .hold = Hold::kWhole,
      .destination = Destination::kHostile,
-     .codes = {"220 hostile", "250", "250", "250", "354", "250", "221"}},
+     .codes = {"220 gate", "250", "250", "250", "354", "250", "221"}},
 }};
 inline constexpr const Kind& kPreferred = kCast[0];
 inline constexpr const Kind& kStranger = kCast[1];

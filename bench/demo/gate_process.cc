@@ -40,23 +40,28 @@ file = "{folder}/access.cidr"
 [greet]
 banner = "gate.demo ESMTP"
 wait = "{wait}ms"
-pregreet = "enforce"
+pregreet = "drop"
+[dialogue]
+command_time_limit = "{patience}ms"
 [dns]
 servers = ["{dns}"]
 cache = 2000  # so that its index is touched early: the demo measures clients
 [dnsl]
 sites = [{sites}]
+action = "drop"
 reason = true
 probe_interval = "1s"
 [[pool]]
 name = "friendly"
 backends = ["{friendly}"]
 connections = {clients}
+check_interval = "0s"  # so that the servers' counts are of clients alone
 [[pool]]
 name = "hostile"
 backends = ["{hostile}"]
 proxy_protocol = "v2"
 connections = {clients}
+check_interval = "0s"
 [[route]]
 pool = "friendly"
 when = {{ allowlisted = true }}
@@ -149,9 +154,9 @@ std::string GateProcess::config_text() const {
   for (const DemoList& list : kLists) sites += fmt::format("\n  \"{}\",", list.site);
   return fmt::format(
       kConfig, fmt::arg("shards", kShards), fmt::arg("clients", 2 * kClients),
-      fmt::arg("folder", options_.folder), fmt::arg("wait", kGreetWait.count()),
-      fmt::arg("friendly", options_.friendly), fmt::arg("hostile", options_.hostile),
-      fmt::arg("sites", sites + "\n"),
+      fmt::arg("folder", options_.folder), fmt::arg("patience", kGatePatience.count()),
+      fmt::arg("wait", kGreetWait.count()), fmt::arg("friendly", options_.friendly),
+      fmt::arg("hostile", options_.hostile), fmt::arg("sites", sites + "\n"),
       fmt::arg("dns", fmt::format("{}:{}", options_.dns.address.text(), options_.dns.port)));
 }
 

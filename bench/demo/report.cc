@@ -90,7 +90,7 @@ std::string row_text(const Kind& kind, const Row& row) {
 
 std::string listed_reply(const Client& client) {
   const IpAddress& address = client.source().address;
-  return fmt::format("550 5.7.1 Service unavailable; client [{}] blocked using {}; {}",
+  return fmt::format("521 5.7.1 Service unavailable; client [{}] blocked using {}; {}",
                      address.text(), kNamedList.zone, reason_for(address));
 }
 
@@ -140,7 +140,7 @@ Observed observe(const Clients& clients) {
   for (const auto& client : clients) {
     if (!client->heard().empty()) ++out.answered;
     if (client->was_refused()) ++out.refused;
-    if (client->was_refused() && client->heard().back().starts_with("550 5.7.1")) ++out.listed;
+    if (client->was_refused() && client->heard().back().starts_with("521 5.7.1")) ++out.listed;
     if (!client->greeted_after()) continue;
     ++(client->was_teased() ? out.greeted_later : out.greeted_at_once);
     if (client->was_teased() && *client->greeted_after() < kGreetWait) ++out.vouched;
@@ -191,10 +191,12 @@ void print_introduction(const Smtpd& friendly, const Smtpd& hostile) {
   print_line("The gate stands in front of two small mail servers on this machine. Clients");
   print_line(fmt::format("of 127.{}.x.x are on its access list and go straight to the friendly",
                          kPermittedNetwork));
-  print_line(fmt::format("server. All others must keep silent for {} s, then meet the hostile one;",
-                         kGreetWait.count() / 1000));
-  print_line("meanwhile four DNS lists are asked about each. Whoever has 8 points or more is");
-  print_line("refused as soon as that is certain, and -4 or less opens the friendly door.");
+  print_line(
+      fmt::format("server. All others must keep silent for {} s, then talk to the gate, which",
+                  kGreetWait.count() / 1000));
+  print_line("hands them over to the hostile server at their MAIL; meanwhile four DNS lists are");
+  print_line("asked about each. Whoever has 8 points or more is dropped as soon as that is");
+  print_line("certain, and -4 or less opens the friendly door.");
   print_line("");
   print_line("  friendly  gets the client's own connection, as a Postfix `pass` service would");
   print_line("            " + friendly.backend());
@@ -272,6 +274,7 @@ uint32_t print_agreement(const Play& play, const Status& status) {
   const Observed seen = observe(play.clients);
   const uint64_t friendly = play.friendly.sessions().size();
   const uint64_t hostile = play.hostile.sessions().size();
+  const uint64_t passed = friendly + hostile - seen.greeted_at_once;
   struct Line {
     std::string_view what;
     std::string_view section;
@@ -285,11 +288,13 @@ uint32_t print_agreement(const Play& play, const Status& status) {
       {"8 points or more in the lists", "counters", "dnsl_failed", seen.listed},
       {"-4 points or less", "counters", "dnsl_allow", seen.vouched},
       {"questions without an answer", "counters", "dns_timed_out", 0},
-      {"refused with 550", "counters", "refused", seen.refused},
-      {"passed every test", "counters", "pass_new", seen.greeted_later},
+      {"dropped with 521", "counters", "dropped", seen.refused},
+      {"greeted, and never said a word", "counters", "command_time_limit",
+       seen.greeted_later - passed},
+      {"passed every test", "counters", "pass_new", passed},
       {"taken by the friendly server", "friendly", "taken", friendly},
       {"taken by the hostile server", "hostile", "taken", hostile},
-      {"bytes relayed to and from it", "counters", "relayed_bytes", play.hostile.session_bytes()},
+      {"handed over in their session", "counters", "handed_over", hostile},
       {"hung up while waiting", "counters", "hangup", 0},
       {"sent away without a server", "counters", "drop_no_backend", 0},
       {"still held at the end", "", "held", 0},

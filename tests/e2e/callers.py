@@ -1,8 +1,9 @@
 """Many silent clients that each wait for their verdict, and what each of them heard, and when.
 
 Callers spreads them over a few processes, because the descriptor limit is per process; each runs
-this file as a program. A client says nothing, hangs up at its verdict (a final reply line) and
-remembers what it heard. Knows SMTP replies, not lychgate.
+this file as a program. A client says nothing until its verdict (a final reply line), then one of
+its commands for each final reply; after the reply to the last, or at once when it has none, it
+hangs up and remembers what it heard. Knows SMTP replies, not lychgate.
 """
 
 import collections
@@ -19,18 +20,21 @@ import time
 from scratch import die_with_parent, marked_environment
 
 Heard = collections.namedtuple("Heard", "source text seconds")  # seconds from connect to verdict
-_FINAL = re.compile(rb"(?:^|\n)\d\d\d [^\n]*\n")
+_FINAL = re.compile(rb"^\d\d\d [^\n]*\n", re.M)
+# What a client says that would send mail: up to the command that is refused under "enforce".
+TO_RCPT = ("EHLO caller.test", "MAIL FROM:<a@caller.test>", "RCPT TO:<b@gate.test>")
 _IN_FLIGHT = 300
 
 
 class Callers:
-    """One connection from each of `sources` (an address may be named several times).
+    """One connection from each of `sources` (an address may be named several times), which says
+    each of `commands` when it has the reply to what came before.
 
     The constructor returns when all are connected; results() waits for the last verdict. Verdicts
     that come while others still connect are timed right all the same.
     """
 
-    def __init__(self, target, sources, processes=1, connect_seconds=60):
+    def __init__(self, target, sources, processes=1, connect_seconds=60, commands=()):
         sources = list(sources)
         self.count = len(sources)
         self._workers = [subprocess.Popen(
@@ -39,7 +43,8 @@ class Callers:
             preexec_fn=die_with_parent) for _ in range(processes)]
         try:
             for index, worker in enumerate(self._workers):
-                worker.stdin.write(json.dumps([sources[index::processes], connect_seconds]) + "\n")
+                share = [sources[index::processes], connect_seconds, commands]
+                worker.stdin.write(json.dumps(share) + "\n")
                 worker.stdin.flush()
             for worker in self._workers:
                 self._line(worker)
@@ -61,7 +66,8 @@ class Callers:
         return json.loads(line)
 
     def results(self, seconds):
-        """[Heard ...] of all; who had no verdict after `seconds` has None for seconds."""
+        """[Heard ...] of all; who had no verdict after `seconds` has None for seconds. The text is
+        all that was heard, replies to commands too."""
         for worker in self._workers:
             worker.stdin.write(f"{seconds}\n")
             worker.stdin.flush()
@@ -75,21 +81,22 @@ class Callers:
         self._workers = []
 
 
-def call(target, sources, seconds, processes=1):
+def call(target, sources, seconds, processes=1, commands=()):
     """All of it: {source: Heard}. REQUIRES: each source once."""
-    with Callers(target, sources, processes) as callers:
+    with Callers(target, sources, processes, commands=commands) as callers:
         return {heard.source: heard for heard in callers.results(seconds)}
 
 
 class _Worker:
     """The inside of one process."""
 
-    def __init__(self, target):
+    def __init__(self, target, commands):
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self._target = target
+        self._commands = [f"{command}\r\n".encode() for command in commands]
         self._selector = selectors.DefaultSelector()
-        self._calls = {}    # socket: [source, text, when connect was called]
+        self._calls = {}    # socket: [source, text, when connect was called, verdict, said]
         self._results = []
         self._connecting = 0
 
@@ -109,7 +116,7 @@ class _Worker:
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_IP, socket.IP_BIND_ADDRESS_NO_PORT, 1)
         client.bind((source, 0))
-        self._calls[client] = [source, b"", time.monotonic()]
+        self._calls[client] = [source, b"", time.monotonic(), None, 0]
         client.connect_ex(self._target)
         self._connecting += 1
         self._selector.register(client, selectors.EVENT_WRITE)
@@ -132,11 +139,24 @@ class _Worker:
         except ConnectionResetError:
             data = b""
         call[1] += data
-        if not data or _FINAL.search(call[1]):
-            self._end(client, time.monotonic() - call[2])
+        finals = len(_FINAL.findall(call[1]))
+        if call[3] is None and (finals or not data):
+            call[3] = time.monotonic() - call[2]
+        if not data or finals > len(self._commands):
+            self._end(client)
+        elif finals > call[4]:
+            call[4] = finals
+            self._say(client, self._commands[finals - 1])
 
-    def _end(self, client, seconds):
-        source, text, _ = self._calls.pop(client)
+    @staticmethod
+    def _say(client, command):
+        try:
+            client.send(command)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # what was heard tells it: the reply is missing
+
+    def _end(self, client):
+        source, text, _, seconds, _ = self._calls.pop(client)
         self._results.append((source, text.decode(errors="replace"), seconds))
         self._selector.unregister(client)
         client.close()
@@ -156,13 +176,13 @@ class _Worker:
                 end = time.monotonic() + float(line)
                 self._selector.unregister(stdin)
         for client in list(self._calls):
-            self._end(client, None)
+            self._end(client)
         return self._results
 
 
 def _main():
-    worker = _Worker((sys.argv[1], int(sys.argv[2])))
-    sources, seconds = json.loads(sys.stdin.readline())
+    sources, seconds, commands = json.loads(sys.stdin.readline())
+    worker = _Worker((sys.argv[1], int(sys.argv[2])), commands)
     worker.connect_all(sources, seconds)
     print(json.dumps("connected"), flush=True)
     results = worker.wait(sys.stdin)

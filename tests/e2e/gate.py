@@ -233,6 +233,12 @@ def greet(**settings):
     return "[greet]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
 
 
+def no_dialogue():
+    """Clients that passed their wait are handed off at once, so that they meet the backend's 220."""
+    tests = ("pipelining", "non_smtp_command", "bare_newline")
+    return "[dialogue]\n" + "".join(f"{test}.enable = false\n" for test in tests)
+
+
 def limits(**settings):
     return "[limits]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in settings.items())
 

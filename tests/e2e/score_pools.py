@@ -1,12 +1,13 @@
 """Backends that tell a client its score: one sink for each score, chosen by routes with max_score.
 
-Owns the sinks. So a test sees the exact sum of every client in its greeting, not only a verdict.
+Owns the sinks. So a test sees the exact sum of every client in its greeting, not only a verdict:
+the gate itself greets only those whom it refuses.
 """
 
 import re
 
 from clients import Sink
-from gate import pool, route
+from gate import no_dialogue, pool, route
 
 SCORES_MAX = 31  # pools of one gate, less the one for all that is higher
 
@@ -32,13 +33,13 @@ class ScorePools:
             sink.stop()
 
     def body(self):
-        """The tables of pools and routes."""
+        """The tables of pools and routes, and of the dialogue: who fails nothing has none."""
         pools, routes = "", ""
         for name, sink in self._sinks.items():
             pools += pool(f"score{name}", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none",
                           connections=self._connections, wait="30s")
             routes += route(f"score{name}", None if name == "more" else f"max_score = {name}")
-        return pools + routes
+        return pools + routes + no_dialogue()
 
 
 def score_in(heard):

@@ -19,7 +19,7 @@ import unittest
 
 import control
 from clients import Client, Crowd, Sink
-from gate import Gate, greet, limits, pool, route, run_command, table
+from gate import Gate, greet, limits, no_dialogue, pool, route, run_command, table
 from scratch import (LYCHGATE, SANITIZED, die_with_parent, kill_quietly, loopback,
                      marked_environment, note, wait_until)
 
@@ -30,7 +30,7 @@ def waiting_gate(wait="60s", top="shards = 2", **more):
 
 def relaying_gate(*sinks, top="shards = 2", **settings):
     targets = [f"tcp:127.0.0.1:{sink.port}" for sink in sinks]
-    return Gate(greet(wait="0s") + limits(per_address=0)
+    return Gate(greet(wait="0s") + no_dialogue() + limits(per_address=0)
                 + pool("mail", *targets, proxy_protocol="none", **settings) + route("mail"), top=top)
 
 
@@ -215,7 +215,8 @@ def _stored_gate(body, name):
     class Stored(Gate):
         def _configuration(self, top, body_, access, reject):
             text = super()._configuration(top, body_, access, reject)
-            return text + table("store", file=self.dir + name)
+            return (text + table("store", file=self.dir + name)
+                    + table("access", reject="drop"))
     return Stored(body)
 
 

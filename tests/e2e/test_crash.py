@@ -7,7 +7,7 @@ import time
 import unittest
 
 from clients import Client, Crowd, Sink
-from gate import Gate, greet, limits, pool, route
+from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import SANITIZED, loopback, note, scaled, wait_until
 
 WAIT = 8
@@ -18,7 +18,7 @@ class Crash(unittest.TestCase):
         """2,000 held, one shard killed: only its clients are gone, the rest are served"""
         count = scaled(2000, least=100)
         with Sink() as sink:
-            body = (greet(wait=f"{WAIT}s", early_look="0s") + limits(per_address=0)
+            body = (greet(wait=f"{WAIT}s", early_look="0s") + no_dialogue() + limits(per_address=0)
                     + pool("sink", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none",
                            connections=3000) + route("sink"))
             with Gate(body, top="shards = 2") as gate, Crowd(gate.target, count, 40) as crowd:

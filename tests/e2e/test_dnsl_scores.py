@@ -4,11 +4,11 @@ compared with what the reference makes of the same zone data."""
 import random
 import unittest
 
-from callers import call
+from callers import TO_RCPT, call
 from clients import Client
 from dns_lists import Rbldnsd, Unbound, Zone
 from gate import Gate, greet, limits, run_command, table
-from scratch import free_port, loopback, note, scaled
+from scratch import free_port, loopback, note, scaled, wait_until
 from score_pools import ScorePools, score_in
 from score_reference import Reference
 
@@ -113,7 +113,7 @@ class DnsListScores(unittest.TestCase):
                  f"{gate.counter('dns_asked')} questions, {gate.counter('dns_sent')} packets")
 
     def test_every_verdict(self):
-        """each of 3,000 is refused, let in at once or let in after the wait, as its sum says"""
+        """each of 3,000 is refused at RCPT, let in at once or after the wait, as its sum says"""
         count = scaled(3000, least=200)
         zones = made_up(count, 71, seed=2)
         reference = Reference(SITES)
@@ -123,16 +123,16 @@ class DnsListScores(unittest.TestCase):
         with ScorePools(-6, 20) as pools, Gate(
                 self._body(resolver, SITES, threshold=4, allow_threshold=-3) + pools.body(),
                 top="shards = 2") as gate:
-            heard = call(gate.target, sources, WAIT + 30, processes=2)
+            heard = call(gate.target, sources, WAIT + 30, processes=2, commands=TO_RCPT)
             seen = {"refused": 0, "allowed": 0, "passed": 0}
             for source in sources:
                 kind = self._check_verdict(heard[source], expected[source], zones, reference)
                 seen[kind] += 1
             self.assertTrue(all(seen.values()), seen)
             gate.wait_empty()
-            self.assertEqual([seen["refused"]] * 2 + [seen["allowed"]],
+            self.assertEqual([seen["refused"]] * 3 + [seen["allowed"]],
                              [gate.counter(name) for name in
-                              ("refused", "dnsl_failed", "dnsl_allow")])
+                              ("refused", "recipients_refused", "dnsl_failed", "dnsl_allow")])
             self._check_log(gate, heard, seen["refused"])
             early = [one.seconds for one in heard.values() if one.seconds < WAIT]
             note(f"{seen}; the decided ones had their verdict after {sum(early) / len(early):.2f} "
@@ -142,7 +142,8 @@ class DnsListScores(unittest.TestCase):
         """What this client heard is what its score says; returns which of the three it was."""
         if score >= 4:
             self.assertLess(heard.seconds, WAIT, f"{heard} with {score}: not at once")
-            pattern = (r"\A220-[^\n]*\r\n550 5\.7\.1 Service unavailable; client "
+            pattern = (r"\A(?:220-[^\n]*\r\n)+220 [^\n]*\r\n(?:250-[^\n]*\r\n)*250 [^\n]*\r\n"
+                       r"250 [^\n]*\r\n550 5\.7\.1 Service unavailable; client "
                        rf"\[{heard.source}\] blocked using (\S+)\r\n\Z")
             self.assertRegex(heard.text, pattern, f"{heard} with {score}")
             name = heard.text.split()[-1]
@@ -162,8 +163,12 @@ class DnsListScores(unittest.TestCase):
         if gate.counter("log_lost"):
             return
         ranks = gate.log_lines("DNSBL rank", "for [127.71.")
-        rejects = gate.log_lines("NOQUEUE: reject: CONNECT from [127.71.", "550 5.7.1")
+        rejects = gate.log_lines("NOQUEUE: reject: RCPT from [127.71.", "550 5.7.1")
         self.assertEqual((refused, refused), (len(ranks), len(rejects)))
+        self.assertEqual([], gate.log_lines("reject: CONNECT"))
+        for line in rejects[:50]:
+            self.assertIn("from=<a@caller.test>, to=<b@gate.test>, proto=ESMTP, "
+                          "helo=<caller.test>", line)
         for line in ranks[:50]:
             self.assertRegex(line, r"DNSBL rank \d+ for \[127\.71\.\d+\.\d+\]:\d+$")
         for line in gate.log_lines("listed by domain")[:50]:
@@ -208,12 +213,13 @@ class DnsListScores(unittest.TestCase):
             for threshold, pattern in (
                     (6, r"\n220 score 5\r\n"),
                     (5, r"\n550 5\.7\.1 Service unavailable; client \[::1\] blocked using "
-                        r"(alpha|six)\.test\r\n")):
+                        r"(alpha|six)\.test\r\n\Z")):
                 port = free_port()
                 body = f'[[listen]]\naddress = "[::1]:{port}"\n' + pools.body()
                 body += self._body(resolver, sites, threshold=threshold)
                 with self.subTest(threshold), Gate(body):
-                    self.assertRegex(call(("::1", port), ["::1"], WAIT + 5)["::1"].text, pattern)
+                    heard = call(("::1", port), ["::1"], WAIT + 5, commands=TO_RCPT)["::1"]
+                    self.assertRegex(heard.text, pattern)
 
     def test_heaviest_is_named(self):
         """the reply names the list that weighs most, and its TXT reason when asked for"""
@@ -228,14 +234,18 @@ class DnsListScores(unittest.TestCase):
                     self._body(lists, sites, threshold=7, reason=reason)) as gate, \
                     Client(gate.target, address) as client:
                 # 8 without the good word, which is still to come when 8 is reached: 7 with it.
+                client.reply()
+                said = [client.command(command) for command in TO_RCPT][-1]
                 self.assertEqual("550 5.7.1 Service unavailable; client "
-                                 f"[{address}] blocked using {text}\r\n",
-                                 client.rest().splitlines(True)[-1])
+                                 f"[{address}] blocked using {text}\r\n", said)
                 self.assertLess(client.seconds(), WAIT)
+                client.hang_up()
                 gate.wait_empty()
                 for name in ("heavy.test as 127.0.0.2 (weight 6", "light.test as 127.0.0.2"):
                     self.assertEqual(1, len(gate.log_lines(
                         f"addr {address} listed by domain {name}")), gate.log())
+                self.assertEqual(1, len(gate.log_lines(
+                    f"reject: RCPT from [{address}]:", f": {said.strip()}; from=<a@caller.test>")))
 
     def test_actions(self):
         """action = ignore lets the client in and counts it; action = drop answers 521"""
@@ -265,11 +275,19 @@ class DnsListScores(unittest.TestCase):
         with ScorePools(-6, 4) as pools, Gate(
                 body.replace('early_look = "0s"', 'early_look = "100ms"') + pools.body()) as gate:
             # It must have spoken before the answer is there: the resolver stops for that.
+            gate.wait_list("white.test", "up")
+            answered = gate.counter("dns_answered")
             resolver.pause()
             with Client(gate.target, address) as client:
                 client.send("EHLO early.test\r\n")
-                self.assertIn("550 5.5.1 ", client.rest())
-            resolver.resume()
+                self.assertRegex(client.reply(), r"\n250 [^\n]*\r\n\Z")
+                self.assertRegex(client.command("MAIL FROM:<a@early.test>"), r"\A250 ")
+                self.assertRegex(client.command("RCPT TO:<b@gate.test>"), r"\A550 5\.5\.1 ")
+                resolver.resume()
+                wait_until(lambda: gate.counter("dns_answered") > answered, 5, "the list's answer")
+                self.assertRegex(client.command("RCPT TO:<c@gate.test>"), r"\A550 5\.5\.1 ")
+            gate.wait_empty()
+            self.assertEqual(2, len(gate.log_lines(f"reject: RCPT from [{address}]:", "550 5.5.1")))
 
     def test_undescribed_list(self):
         """a list that no catalogue and no pattern describes counts nothing; `check` warns"""

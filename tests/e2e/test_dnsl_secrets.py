@@ -7,7 +7,7 @@ import resource
 import signal
 import unittest
 
-from callers import Callers, call
+from callers import TO_RCPT, Callers, call
 from fault_dns import FaultServer, FaultZone
 from gate import Gate, greet, limits, run_command, table
 from scratch import SANITIZED, loopback, note, wait_until
@@ -89,11 +89,13 @@ class DnsListSecrets(unittest.TestCase):
             with self.subTest(name):
                 self.zones[1].listed = {}
                 with self._gate(files=dict(files), dnsl={"threshold": 3, "reason": True}) as gate:
-                    heard = call(gate.target, [BAD], WAIT + 5)[BAD]
+                    heard = call(gate.target, [BAD], WAIT + 5, commands=TO_RCPT)[BAD]
                     self.assertTrue(heard.text.endswith(
                         f"550 5.7.1 Service unavailable; client [{BAD}] blocked using {name}; "
                         f"see ?{BAD}\r\n"), heard.text)
                     self._nowhere(heard.text, "the reply")
+                    wait_until(lambda: gate.log_lines("reject: RCPT", f"using {name}; see"), 5,
+                               "the log has the reply")
                     self._look_everywhere(gate)
 
     def test_troubles(self):
@@ -102,7 +104,7 @@ class DnsListSecrets(unittest.TestCase):
             gate.wait_list("$feed.keyed.test", "up")
             # A list may even say the key itself, in its reason; then there is none.
             self.zones[0].reason = self.zones[1].reason = f"see ?$.{KEY.upper()}.keyed.test"
-            heard = call(gate.target, [BAD], WAIT + 5)[BAD].text
+            heard = call(gate.target, [BAD], WAIT + 5, commands=TO_RCPT)[BAD].text
             self.assertIn("blocked using", heard)
             self._nowhere(heard, "the reply to a listed client")
             self._look_everywhere(gate)

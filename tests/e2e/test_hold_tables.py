@@ -8,7 +8,7 @@ import unittest
 import forbid
 import mail
 import shared
-from gate import Gate, greet, limits, pool, route
+from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import SANITIZED, free_port, note, scaled, wait_until
 from zombies import Zombies
 
@@ -48,8 +48,8 @@ class HoldTables(unittest.TestCase):
 
     def _deliver(self, box, pool_text):
         """Messages of permitted clients among silent zombies, in a gate of few descriptors."""
-        body = (greet(wait="9s", early_look="0s") + limits(per_address=0, per_shard=5000)
-                + pool_text + route("out", "allowlisted = true"))
+        body = (greet(wait="9s", early_look="0s") + no_dialogue()
+                + limits(per_address=0, per_shard=5000) + pool_text + route("out", "allowlisted = true"))
         held, messages = scaled(4000, least=1500), scaled(200, least=40)
         with Gate(body, access="127.0.0.1 permit\n", before=forbid.descriptors(LIMIT)) as gate:
             # They come first and fill the main table; their wait outlasts the mail.
@@ -80,7 +80,7 @@ class HoldTables(unittest.TestCase):
 
     def _hold(self, count, seconds, wait, duration):
         """Holds `count`, looks at memory and CPU, sees all released. Returns the flood's result."""
-        body = (greet(wait=wait, early_look="0s") + limits(per_shard=count)
+        body = (greet(wait=wait, early_look="0s") + no_dialogue() + limits(per_shard=count)
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
         with Gate(body) as gate:
             pids = gate.processes()

@@ -10,7 +10,7 @@ from callers import call
 from clients import Client, Crowd, Sink
 from dns_lists import Rbldnsd, Zone
 from fault_dns import FaultServer, FaultZone
-from gate import Gate, greet, limits, pool, route, table
+from gate import Gate, greet, limits, no_dialogue, pool, route, table
 from scratch import SANITIZED, free_port, loopback, note, scaled, wait_until
 
 LATE = 3.0 if SANITIZED else 0.8
@@ -49,9 +49,9 @@ class KernelHold(unittest.TestCase):
         self.addCleanup(self.sink.stop)
 
     def _gate(self, wait, extra="", **settings):
-        return Gate(greet(hold="kernel", wait=wait) + limits(per_address=0)
+        return Gate(greet(hold="kernel", wait=wait, pregreet="drop") + no_dialogue() + limits(per_address=0)
                     + pool("p", f"tcp:127.0.0.1:{self.sink.port}", proxy_protocol="none",
-                           connections=30_000) + route("p") + extra, **settings)
+                           connections=30_000, check_interval="0s") + route("p") + extra, **settings)
 
     def _expect_counters(self, gate, **wanted):
         def reached():
@@ -60,15 +60,15 @@ class KernelHold(unittest.TestCase):
         wait_until(reached, 5, f"{wanted}: {gate.total()['counters']}")
 
     def test_talker(self):
-        """who speaks is refused with 550 at once, long before the wait is over"""
+        """who speaks is dropped with 521 at once, long before the wait is over"""
         with self._gate("15s") as gate:
             with Client(gate.target) as client:
                 time.sleep(0.3)
                 self.assertEqual(0, gate.counter("accepted"))
                 client.send("EHLO early.test\r\n")
-                self.assertEqual("550 5.5.1 Protocol error\r\n", client.rest())
+                self.assertEqual("521 5.5.1 Protocol error\r\n", client.rest())
                 self.assertLess(client.seconds(), 0.3 + LATE)
-            self._expect_counters(gate, pregreet=1, refused=1, kernel_held=0)
+            self._expect_counters(gate, pregreet=1, dropped=1, kernel_held=0)
 
     def test_silent(self):
         """who is silent meets the backend after the wait in the kernel's steps, without a teaser"""
@@ -131,7 +131,8 @@ class KernelHold(unittest.TestCase):
 
     def _lists(self, server):
         return (table("dns", servers=[f"127.0.0.1:{server.port}"], timeout="2s")
-                + table("dnsl", sites=["bl.test=127.0.0.2*8"], threshold=8))
+                + table("dnsl", sites=["bl.test=127.0.0.2*8"], threshold=8,
+                        action="drop"))
 
     def test_lists(self):
         """with the SYN feed the lists have spoken when their client comes out"""
@@ -142,7 +143,7 @@ class KernelHold(unittest.TestCase):
             gate.wait_list("bl.test", "up")
             heard = call(gate.target, [loopback(i, 73) for i in range(count)], 20)
             for source, one in heard.items():
-                self.assertTrue(one.text.startswith("550" if source in listed else "220"), one)
+                self.assertTrue(one.text.startswith("521" if source in listed else "220"), one)
             counters = gate.total()["counters"]
             self.assertEqual((count, 0), (counters["syn_prefetched"], counters["dnsl_partial"]))
             self.assertEqual(count, counters["dnsl_cached"] + counters["dnsl_joined"])
@@ -159,7 +160,7 @@ class KernelHold(unittest.TestCase):
             gate.wait_list("bl.test", "up")
             zone.delay = 0.7
             heard = call(gate.target, [LISTED], 20)[LISTED]
-            self.assertTrue(heard.text.startswith("550 5.7.1"), heard)
+            self.assertTrue(heard.text.startswith("521 5.7.1"), heard)
             self._expect_counters(gate, dnsl_failed=1, dnsl_partial=0,
                                   syn_prefetched=0 if before else 1)
             return heard.seconds, gate.log_lines("warning", "without the SYN feed", "CAP_BPF")

@@ -13,7 +13,7 @@ import unittest
 import control
 from callers import Callers
 from clients import Client, Sink
-from gate import Gate, greet, limits, pool, route
+from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import LYCHGATE, SANITIZED, free_port, loopback, note, scaled, wait_until
 from zombies import Zombies
 
@@ -47,7 +47,7 @@ class Reload(unittest.TestCase):
         not later, from the new generation"""
         count, wait = scaled(300, least=50), 5
         with Sink() as sink:
-            body = (greet(wait=f"{wait}s") + limits(per_address=0)
+            body = (greet(wait=f"{wait}s") + no_dialogue() + limits(per_address=0)
                     + pool("sink", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none",
                            connections=1000) + route("sink"))
             with Gate(body, top="shards = 2") as gate:
@@ -84,8 +84,9 @@ class Reload(unittest.TestCase):
         """banner, wait, pools, routes and listeners are those of the new file; counts go on"""
         with Sink("220 old ESMTP\r\n") as old, Sink("220 new ESMTP\r\n") as new:
             more = free_port()
-            body = (greet(wait="0s") + pool("one", f"tcp:127.0.0.1:{old.port}",
-                                            proxy_protocol="none") + route("one"))
+            body = (greet(wait="0s") + no_dialogue()
+                    + pool("one", f"tcp:127.0.0.1:{old.port}", proxy_protocol="none")
+                    + route("one"))
             with Gate(body) as gate:
                 with Client(gate.target) as client:
                     self.assertIn("old", client.line())
@@ -113,8 +114,9 @@ class Reload(unittest.TestCase):
     def test_relay_goes_on(self):
         """a relayed client notices nothing; a third generation waits for it, at most `drain`"""
         with Sink() as sink:
-            body = (greet(wait="0s") + pool("sink", f"tcp:127.0.0.1:{sink.port}",
-                                            proxy_protocol="none") + route("sink"))
+            body = (greet(wait="0s") + no_dialogue()
+                    + pool("sink", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none")
+                    + route("sink"))
             with Gate(body, top='drain = "4s"') as gate, Client(gate.target) as client:
                 self.assertTrue(client.line().startswith("220"))
                 self.assertIn("generation 1 finishes 1 more", reload(gate))
@@ -178,8 +180,9 @@ class Reload(unittest.TestCase):
     def test_access_list_need_not_wait(self):
         """an access list is taken while the generation before still has a client; so is an error"""
         with Sink() as sink:
-            body = (greet(wait="0s") + pool("sink", f"tcp:127.0.0.1:{sink.port}",
-                                            proxy_protocol="none") + route("sink"))
+            body = (greet(wait="0s") + no_dialogue()
+                    + pool("sink", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none")
+                    + route("sink"))
             with Gate(body, top='drain = "30s"', access="127.9.0.0/16 reject\n") as gate, \
                     Client(gate.target) as client:
                 self.assertTrue(client.line().startswith("220"))
@@ -195,7 +198,8 @@ class Reload(unittest.TestCase):
 
     def test_access_list_in_place(self):
         """a changed access list is taken by the shards that run, their clients not moved"""
-        with Gate(greet(wait="30s"), top="shards = 2", access="127.9.0.0/16 reject\n") as gate:
+        with Gate(greet(wait="30s"), top="shards = 2", access="127.9.0.0/16 reject\n",
+                  access_reject="drop") as gate:
             before = gate.shard_pids()
             path = os.path.join(gate.dir, "access.cidr")
             with open(path, "w", encoding="utf-8") as f:
@@ -205,7 +209,7 @@ class Reload(unittest.TestCase):
             self.assertEqual(before, gate.shard_pids())
             for i in range(8):  # both shards
                 with Client(gate.target, f"127.8.0.{i + 1}") as refused:
-                    self.assertRegex(refused.line(), "^5")
+                    self.assertRegex(refused.line(), "^521 5.3.2 ")
             with open(path, "w", encoding="utf-8") as f:
                 f.write("not an address reject\n")
             broken = control.command(gate, "reload", timeout=60)
@@ -216,7 +220,7 @@ class Reload(unittest.TestCase):
                        "a successor runs")
             for i in range(8):
                 with Client(gate.target, f"127.8.0.{i + 1}") as refused:
-                    self.assertRegex(refused.line(), "^5")
+                    self.assertRegex(refused.line(), "^521 5.3.2 ")
 
     def test_time_of_carrying(self):
         """100,000 held clients go over to the next generation, by a reload and by an upgrade"""
@@ -245,7 +249,7 @@ class Upgrade(unittest.TestCase):
     def test_goes_on(self):
         """the process stays, the program is the new one; waits, relays and counts go on"""
         with Sink() as sink:
-            body = (greet(wait="4s") + limits(per_address=0)
+            body = (greet(wait="4s") + no_dialogue() + limits(per_address=0)
                     + pool("sink", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none")
                     + route("sink", "allowlisted = true")
                     + route("sink"))

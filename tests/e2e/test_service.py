@@ -7,14 +7,15 @@ import socket
 import unittest
 
 from clients import Client, Sink
-from gate import Gate, greet, pool, route
+from gate import Gate, greet, no_dialogue, pool, route
 from scratch import free_port, wait_until
 
 
 class Service(unittest.TestCase):
     def _body(self, sink):
-        return (greet(wait="0s") + pool("sink", f"tcp:127.0.0.1:{sink.port}",
-                                        proxy_protocol="none") + route("sink"))
+        return (greet(wait="0s") + no_dialogue()
+                + pool("sink", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none")
+                + route("sink"))
 
     def _expect_service(self, gate):
         with Client(gate.target) as client:
@@ -59,8 +60,8 @@ class Service(unittest.TestCase):
     def test_end_while_queued(self):
         """a client that waits for a backend is told 421 when the gate stops"""
         # It used to be kept until drain was over, and then closed without a word.
-        body = (greet(wait="0s") + pool("gone", f"tcp:127.0.0.1:{free_port()}", wait="60s")
-                + route("gone"))
+        body = (greet(wait="0s") + no_dialogue()
+                + pool("gone", f"tcp:127.0.0.1:{free_port()}", wait="60s") + route("gone"))
         self._expect_421_at_stop(Gate(body, top='shards = 1\ndrain = "1s"'), "queued")
 
     def _expect_421_at_stop(self, gate, phase):
