@@ -72,7 +72,6 @@ void Channel::read_some() {
   if (got == 0) return end(0);
   if (got < 0 && errno != EAGAIN) return end(errno);
   if (got > 0) {
-    bytes_in_ += static_cast<uint64_t>(got);
     inbox_.append(chunk, static_cast<size_t>(got));
     received();
   }
@@ -82,7 +81,6 @@ void Channel::read_some() {
 
 void Channel::sent(int32_t result) {
   if (result > 0) {
-    bytes_out_ += static_cast<uint64_t>(result);
     saying_.erase(0, static_cast<size_t>(result));
   } else {
     // Nobody hears it any more; the poll tells why.

@@ -22,8 +22,6 @@ class Channel : public Task {
   Channel& operator=(const Channel&) = delete;
 
   bool is_open() const { return fd_ >= 0; }
-  uint64_t bytes_in() const { return bytes_in_; }
-  uint64_t bytes_out() const { return bytes_out_; }
 
  protected:
   // Takes over a connected (or connecting) socket and listens to it.
@@ -59,8 +57,6 @@ class Channel : public Task {
   bool finishing_ = false;
   std::string saying_;  // being sent; may not move until the send has completed
   std::string unsaid_;  // gathers meanwhile
-  uint64_t bytes_in_ = 0;
-  uint64_t bytes_out_ = 0;
 };
 
 }  // namespace lychgate::demo

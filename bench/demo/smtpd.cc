@@ -44,7 +44,6 @@ void Session::received() {
     if (header.parse == Parse::kNeedMore) return;
     if (header.parse == Parse::kMalformed) return finish();
     client_ = header.client;
-    header_bytes_ = header.bytes;
     inbox_.erase(0, header.bytes);
     greet();
   }
@@ -169,12 +168,6 @@ const Session* Smtpd::find(const Endpoint& client) const {
     if (session->client() == client) return session.get();
   }
   return nullptr;
-}
-
-uint64_t Smtpd::session_bytes() const {
-  uint64_t sum = 0;
-  for (const auto& session : sessions_) sum += session->session_bytes();
-  return sum;
 }
 
 }  // namespace lychgate::demo

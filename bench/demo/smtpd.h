@@ -32,7 +32,6 @@ class Session : public Channel {
   const Endpoint& client() const { return client_; }
   const Dialogue& dialogue() const { return dialogue_; }
   // Bytes of the session itself, both directions.
-  uint64_t session_bytes() const { return bytes_in() - header_bytes_ + bytes_out(); }
 
  private:
   void greet();
@@ -44,7 +43,6 @@ class Session : public Channel {
   Dialogue dialogue_;
   Endpoint client_;
   bool introduced_ = false;
-  size_t header_bytes_ = 0;
   Instant heard_at_{};
 };
 
@@ -61,7 +59,6 @@ class Smtpd : public Task {
   // The session of a client by the address this server was told; nullptr: none.
   const Session* find(const Endpoint& client) const;
   const std::vector<std::unique_ptr<Session>>& sessions() const { return sessions_; }
-  uint64_t session_bytes() const;
 
  private:
   class PassDoor;

@@ -27,7 +27,7 @@ namespace lychgate {
   X(kDenylistedClients, "denylisted", "clients the access list rejects")                          \
   X(kPregreet, "pregreet", "clients that spoke before the greeting")                              \
   X(kPregreetIgnored, "pregreet_ignored", "of these, let on because the action is ignore")        \
-  X(kRefused, "refused", "clients refused with 550 in the greeting")                              \
+  X(kRefused, "refused", "clients refused with 550")                                              \
   X(kDropped, "dropped", "clients dropped with 521")                                              \
   X(kHangup, "hangup", "clients that closed before the verdict")                                  \
   X(kDropPerAddress, "drop_per_address", "421: over limits.per_address")                          \

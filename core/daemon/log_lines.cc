@@ -80,6 +80,33 @@ void say_reply(const LogEvent& event, const Words& words, LogLine& line) {
   line.add("{}", text);
 }
 
+namespace {
+
+// Who is turned away in the greeting. REQUIRES: the event is one of these.
+void say_turned_away(const LogEvent& event, const Words& words, LogLine& line) {
+  // As in postscreen.
+  const bool screening = event.kind == LogKind::kRejectScreening;
+  line.add("{} from ", screening ? "reject: connect" : "NOQUEUE: reject: CONNECT");
+  line.client(event.address, event.port).add(": ");
+  switch (event.kind) {
+    case LogKind::kRejectPerAddress:
+      line.add("too many connections");
+      return;
+    case LogKind::kRejectScreening:
+      line.add("all screening ports busy");
+      return;
+    case LogKind::kRejectServer:
+      line.add("all server ports busy");
+      return;
+    case LogKind::kRejectListed:
+      return say_reply(event, words, line);
+    default:
+      line.add("{}", smtp::reply_text(event.reply));
+  }
+}
+
+}  // namespace
+
 void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
   const auto client = [&]() -> LogLine& { return line.client(event.address, event.port); };
   switch (event.kind) {
@@ -112,45 +139,6 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
       client().add(": ").escaped(said_by(event));
       return;
     case LogKind::kHangup:
-      line.add("HANGUP after ").seconds(event.since).add(" from ");
-      client().add(" in tests before SMTP handshake");
-      return;
-    case LogKind::kRejectReply:
-      line.add("NOQUEUE: reject: CONNECT from ");
-      client().add(": {}", smtp::reply_text(event.reply));
-      return;
-    case LogKind::kRejectPerAddress:
-      line.add("NOQUEUE: reject: CONNECT from ");
-      client().add(": too many connections");
-      return;
-    case LogKind::kRejectScreening:
-      line.add("reject: connect from ");
-      client().add(": all screening ports busy");
-      return;
-    case LogKind::kRejectServer:
-      line.add("NOQUEUE: reject: CONNECT from ");
-      client().add(": all server ports busy");
-      return;
-    case LogKind::kDisconnect:
-      line.add("DISCONNECT ");
-      client();
-      return;
-    case LogKind::kListsRank:
-      line.add("DNSBL rank {} for ", event.score);
-      client();
-      return;
-    case LogKind::kListed:
-      say_listed(event, words, line);
-      return;
-    case LogKind::kRejectListed:
-      line.add("NOQUEUE: reject: CONNECT from ");
-      client().add(": ");
-      say_reply(event, words, line);
-      return;
-    case LogKind::kHangupTalking:
-      line.add("HANGUP after ").seconds(event.since).add(" from ");
-      client().add(" in tests after SMTP handshake");
-      return;
     case LogKind::kProxyFailed:
       line.add("warning: PROXY header from ");
       client().add(": ").add("{}", said_by(event));
@@ -164,6 +152,12 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
     case LogKind::kDataWithoutRcpt:
     case LogKind::kBdatWithoutRcpt:
       return say_dialogue(event, line);
+    case LogKind::kRejectReply:
+    case LogKind::kRejectPerAddress:
+    case LogKind::kRejectScreening:
+    case LogKind::kRejectServer:
+    case LogKind::kRejectListed:
+      return say_turned_away(event, words, line);
     case LogKind::kRejectRcpt:
       break;
   }

@@ -69,6 +69,14 @@ class Client:
         self.send(text + "\r\n")
         return self.reply()
 
+    def ask_rcpt(self, helo="client.test"):
+        """Says EHLO, MAIL and RCPT; returns the reply to the last of them."""
+        for text in (f"EHLO {helo}", "MAIL FROM:<sender@client.test>"):
+            reply = self.command(text)
+            if not re.search(r"(?m)^250 ", reply):
+                raise AssertionError(f"{text} was answered with {reply!r}")
+        return self.command("RCPT TO:<box@gate.test>")
+
     def rest(self):
         """Everything until the server closes; a reset ends it too."""
         data = self._unread

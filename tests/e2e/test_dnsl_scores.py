@@ -244,8 +244,10 @@ class DnsListScores(unittest.TestCase):
                 for name in ("heavy.test as 127.0.0.2 (weight 6", "light.test as 127.0.0.2"):
                     self.assertEqual(1, len(gate.log_lines(
                         f"addr {address} listed by domain {name}")), gate.log())
+                # A list's own reason is left out.
                 self.assertEqual(1, len(gate.log_lines(
-                    f"reject: RCPT from [{address}]:", f": {said.strip()}; from=<a@caller.test>")))
+                    f"NOQUEUE: reject: RCPT from [{address}]:",
+                    "blocked using heavy.test; from=<a@caller.test>, to=<b@gate.test>")))
 
     def test_actions(self):
         """action = ignore lets the client in and counts it; action = drop answers 521"""

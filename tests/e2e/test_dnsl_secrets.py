@@ -94,7 +94,7 @@ class DnsListSecrets(unittest.TestCase):
                         f"550 5.7.1 Service unavailable; client [{BAD}] blocked using {name}; "
                         f"see ?{BAD}\r\n"), heard.text)
                     self._nowhere(heard.text, "the reply")
-                    wait_until(lambda: gate.log_lines("reject: RCPT", f"using {name}; see"), 5,
+                    wait_until(lambda: gate.log_lines("reject: RCPT", f"using {name}; from="), 5,
                                "the log has the reply")
                     self._look_everywhere(gate)
 

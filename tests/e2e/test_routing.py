@@ -6,7 +6,7 @@ import unittest
 
 import shared
 from clients import Client, Sink
-from gate import Gate, greet, limits, pool, route
+from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import free_port, loopback, wait_until
 
 FRIEND = "127.20.0.9"
@@ -19,7 +19,7 @@ class Routing(unittest.TestCase):
         self.postfix = shared.the_postfix()
 
     def _two_faces(self, friendly_backend=None, **friendly_settings):
-        return (greet(wait="1s", early_look="0s")
+        return (greet(wait="1s", early_look="0s") + no_dialogue()
                 + pool("friendly", friendly_backend or f"pass:{self.postfix.friendly}",
                        **friendly_settings)
                 + pool("hostile", f"pass:{self.postfix.hostile}")
@@ -68,15 +68,21 @@ class Routing(unittest.TestCase):
             self.assertTrue(gate.log_lines("CONNECT from", f"[{STRANGER}]:{name[1]}"))
 
     def test_denied(self):
-        """a client the access list rejects hears 550 5.3.2 in the greeting, or 521 with drop"""
+        """a client the access list rejects hears 550 5.3.2 at RCPT, or 521 in the greeting"""
         for action, code in (("enforce", "550 5.3.2"), ("drop", "521 5.3.2")):
             with self.subTest(action), Gate(self._two_faces(), access=ACCESS,
                                             access_reject=action) as gate:
                 with Client(gate.target, "127.29.0.1") as client:
-                    self.assertIn(code, client.rest())
+                    if action == "enforce":
+                        self.assertTrue(client.reply().startswith("220 "))
+                        self.assertTrue(client.ask_rcpt().startswith(f"{code} "))
+                    else:
+                        self.assertIn(code, client.rest())
                 gate.wait_empty()
                 self.assertEqual(1, gate.counter("denylisted"))
                 self.assertTrue(gate.log_lines("DENYLISTED", "[127.29.0.1]"))
+                self.assertEqual(1 if action == "enforce" else 0, len(gate.log_lines("NOQUEUE")))
+                self.assertEqual(0, gate.outcomes("hostile")["taken"])
 
     def test_fallback_path_gone(self):
         """pass service gone: friends reach the fallback, with a log line and counters"""
@@ -110,7 +116,7 @@ class Routing(unittest.TestCase):
         with Sink() as sink:
             body = pool("out", f"tcp:127.0.0.1:{free_port()}", f"tcp:127.0.0.1:{sink.port}",
                         proxy_protocol="none") + route("out")
-            with Gate(greet(wait="0s") + body) as gate:
+            with Gate(greet(wait="0s") + no_dialogue() + body) as gate:
                 for index in range(10):
                     self._session(gate, loopback(index, 22))
                 gate.wait_empty()

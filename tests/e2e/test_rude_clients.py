@@ -5,7 +5,7 @@ import unittest
 
 import shared
 from clients import Client, Sink
-from gate import Gate, greet, pool, route
+from gate import Gate, greet, no_dialogue, pool, route
 from scratch import SANITIZED, loopback, note, resident_bytes, scaled, wait_until
 
 WAIT = 1.5
@@ -20,36 +20,47 @@ class RudeClients(unittest.TestCase):
         self.sink = Sink()
         self.addCleanup(self.sink.stop)
 
-    def _gate(self, pregreet="enforce", early_look="500ms", idle="2s"):
+    def _gate(self, pregreet="drop", early_look="500ms", idle="2s"):
         body = (greet(wait=f"{int(WAIT * 1000)}ms", early_look=early_look, pregreet=pregreet)
+                + no_dialogue() + f'command_time_limit = "{idle}"\n'
                 + pool("friendly", f"pass:{self.postfix.friendly}")
                 + pool("sink", f"tcp:127.0.0.1:{self.sink.port}", proxy_protocol="none",
-                       connections=2000)
+                       connections=2000, check_interval="0s")
                 + f'[relay]\nidle_timeout = "{idle}"\n'
                 + route("friendly", "allowlisted = true") + route("sink"))
         return Gate(body, access=FRIENDS)
 
     def test_early_talker_refused(self):
-        """early talker, pregreet = enforce: 550 5.5.1 in the greeting, then closed"""
-        with self._gate() as gate, Client(gate.target, "127.31.0.1") as client:
+        """early talker, pregreet = enforce: heard by the gate, 550 5.5.1 at RCPT, never handed on"""
+        with self._gate(pregreet="enforce") as gate, Client(gate.target, "127.31.0.1") as client:
             client.send("EHLO zombie.test\r\n")
-            heard = client.rest()
-            self.assertRegex(heard, r"\A220-.*\r\n550 5\.5\.1 .*\r\n\Z")
+            self.assertRegex(client.reply(), r"\A220-.*\r\n250 .*\r\n\Z")
             self.assertLess(client.seconds(), WAIT + 1)
+            self.assertTrue(client.ask_rcpt("zombie.test").startswith("550 5.5.1 "))
+            self.assertTrue(client.command("QUIT").startswith("221 "))
+            self.assertEqual("", client.rest())
             gate.wait_empty()
             self.assertEqual(1, gate.counter("pregreet"))
             self.assertEqual(1, gate.counter("refused"))
             self.assertEqual(0, self.sink.connections)
             self.assertTrue(gate.log_lines("PREGREET 18 after", "[127.31.0.1]",
                                            r"EHLO zombie.test\r\n"))
+            self.assertEqual(1, len(gate.log_lines(
+                "NOQUEUE: reject: RCPT from [127.31.0.1]:", "550 5.5.1 ", "helo=<zombie.test>")))
 
     def test_early_talker_dropped(self):
-        """early talker, pregreet = drop: 521 5.5.1, then closed"""
-        with self._gate(pregreet="drop") as gate, Client(gate.target, "127.31.0.2") as client:
+        """early talker, pregreet = drop: 521 5.5.1 in the greeting, then closed"""
+        with self._gate() as gate, Client(gate.target, "127.31.0.2") as client:
             client.send("EHLO zombie.test\r\n")
-            self.assertIn("521 5.5.1 ", client.rest())
+            self.assertRegex(client.rest(), r"\A220-.*\r\n521 5\.5\.1 .*\r\n\Z")
+            self.assertLess(client.seconds(), WAIT + 1)
             gate.wait_empty()
-            self.assertEqual(1, gate.counter("dropped"))
+            self.assertEqual(1, gate.counter("pregreet"))
+            self.assertEqual((1, 0), (gate.counter("dropped"), gate.counter("refused")))
+            self.assertEqual(0, self.sink.connections)
+            self.assertTrue(gate.log_lines("PREGREET 18 after", "[127.31.0.2]",
+                                           r"EHLO zombie.test\r\n"))
+            self.assertEqual([], gate.log_lines("NOQUEUE"))
 
     def test_early_talker_ignored(self):
         """early talker, pregreet = ignore: served at the end, its early words not lost"""
@@ -120,11 +131,18 @@ class RudeClients(unittest.TestCase):
 
     def test_byte_by_byte_early(self):
         """one byte at a time from the start: an early talker like any other"""
-        with self._gate() as gate, Client(gate.target, "127.31.0.5") as client:
-            client.send_slowly("EHLO slow.test\r\n", pause=0.05)
-            self.assertIn("550 5.5.1 ", client.rest())
-            gate.wait_empty()
-            self.assertEqual(1, gate.counter("pregreet"))
+        for pregreet in ("drop", "enforce"):
+            with self.subTest(pregreet), self._gate(pregreet) as gate, \
+                    Client(gate.target, "127.31.0.5") as client:
+                client.send_slowly("EHLO slow.test\r\n", pause=0.05)
+                if pregreet == "drop":
+                    self.assertIn("521 5.5.1 ", client.rest())
+                else:
+                    self.assertRegex(client.reply(), r"\A220-.*\r\n250 ")
+                    self.assertTrue(client.ask_rcpt().startswith("550 5.5.1 "))
+                    client.hang_up()
+                gate.wait_empty()
+                self.assertEqual(1, gate.counter("pregreet"))
 
     def test_byte_by_byte_later(self):
         """one byte at a time after the greeting: a whole session through splice and through pass"""
@@ -153,15 +171,17 @@ class RudeClients(unittest.TestCase):
             note(f"shard grew by {grown / 1024:.0f} kB over the stalled stream")
 
     def test_never_reads_its_refusal(self):
-        """an early talker that never reads its refusal does not stay"""
-        with self._gate() as gate, Client(gate.target, "127.31.0.8", receive_buffer=4096) as client:
-            client.send("EHLO x\r\n")
-            gate.wait_empty(WAIT + 8)
-            self.assertEqual(1, gate.counter("refused"))
+        """an early talker that never reads what it is told does not stay"""
+        for pregreet, counter in (("drop", "dropped"), ("enforce", "refused")):
+            with self.subTest(pregreet), self._gate(pregreet) as gate, \
+                    Client(gate.target, "127.31.0.8", receive_buffer=4096) as client:
+                client.send("EHLO x\r\n")
+                wait_until(lambda g=gate, c=counter: g.counter(c) == 1, WAIT + 8, counter)
+                gate.wait_empty(WAIT + 8)
 
     def test_memory_after_all(self):
         """hundreds of each kind at once, twice: zero held and the shard's memory back"""
-        with self._gate() as gate:
+        with self._gate(pregreet="enforce") as gate:
             self._everybody(gate, each=1)
             pid = gate.shard_pids()[0]
             before = resident_bytes(pid)
