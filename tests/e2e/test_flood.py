@@ -90,7 +90,7 @@ class SmtpSink:
 
 def waiting_gate(wait):
     """Holds every client for `wait`, one of each address; nobody takes them afterwards."""
-    return Gate(greet(wait=wait) + limits(per_address=1)
+    return Gate(greet(wait=wait, pregreet="drop") + limits(per_address=1)
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
 
 
@@ -241,13 +241,13 @@ class FloodGate(unittest.TestCase):
         note(f"{count} held; the flood used {result['cpu_s'] / count * 1e6:.0f} us of CPU each")
 
     def test_early(self):
-        """early talkers are caught by the gate, every one: 550 and done with"""
+        """early talkers are caught by the gate, every one: 521 and done with"""
         with waiting_gate("2s") as gate:
             run = Run("--profile", "early", "--count", 200, "--json", "-",
                       f"127.0.0.1:{gate.port}")
             self.assertEqual(200, gate.counter("pregreet"))
         self.assertEqual(0, run.code, run.err)
-        self.assertEqual({"550": 200}, run.result()["replies"])
+        self.assertEqual({"521": 200}, run.result()["replies"])
         self.assertEqual(200, run.result()["endings"]["refused"])
 
     def test_legit_behind_zombies(self):

@@ -3,7 +3,7 @@
 import unittest
 
 from clients import Crowd
-from gate import Gate, greet, limits, pool, route
+from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import SANITIZED, free_port, note, resident_bytes, scaled, wait_until
 
 SLOT_BYTES = 64
@@ -15,7 +15,7 @@ class HeldCost(unittest.TestCase):
         if SANITIZED:
             self.skipTest("a sanitizer's shadow memory grows with what is touched")
         count = scaled(15_000, least=1000)
-        body = (greet(wait="20s", early_look="0s") + limits(per_address=0)
+        body = (greet(wait="20s", early_look="0s") + no_dialogue() + limits(per_address=0)
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
         with Gate(body, top="shards = 1") as gate:
             pid = gate.shard_pids()[0]

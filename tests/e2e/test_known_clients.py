@@ -9,7 +9,7 @@ import unittest
 
 import shared
 from clients import Client, Sink
-from gate import Gate, greet, limits, pool, route, table
+from gate import Gate, greet, limits, no_dialogue, pool, route, table
 from scratch import SANITIZED, ScratchDir, loopback, note, wait_until
 
 WAIT = 1.0
@@ -22,14 +22,15 @@ class KnownClients(unittest.TestCase):
         self.addCleanup(self.scratch.remove)
         self.store = os.path.join(self.scratch.path, "clients.mdb")
 
-    def _body(self, *backends, settings=None, routes=route("sink")):
-        pools = "".join(backends)
-        return (greet(wait=f"{WAIT:.0f}s", early_look="0s") + limits(per_address=0) + pools + routes
+    def _body(self, *backends, settings=None, routes=route("sink"), **greeting):
+        return (greet(wait=f"{WAIT:.0f}s", early_look="0s", **greeting) + no_dialogue()
+                + limits(per_address=0) + "".join(backends) + routes
                 + table("store", **{"file": self.store, **(settings or {})}))
 
     @staticmethod
     def _sink_pool(sink, name="sink"):
-        return pool(name, f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none", connections=1000)
+        return pool(name, f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none", connections=1000,
+                    check_interval="0s")
 
     def _visit(self, gate, source):
         """A polite session. Seconds to the final 220, and the greeting."""
@@ -144,31 +145,47 @@ class KnownClients(unittest.TestCase):
         except OSError:
             return ""
 
-    def _talk_early(self, gate, source):
-        with Client(gate.target, source) as client:
-            client.send("EHLO rude.test\r\n")
-            return client.rest(), client.seconds()
-
-    def test_offender(self):
-        """who spoke early is refused at once with the same words, until that is forgotten"""
+    def _offender(self, pregreet, judged, first, again):
+        """`first` and `again` say what a client heard that speaks early, and that is silent."""
         with Sink() as sink:
-            body = self._body(self._sink_pool(sink), settings={"failures": "5s"})
+            body = self._body(self._sink_pool(sink), settings={"failures": "5s"}, pregreet=pregreet)
             with Gate(body) as gate:
-                said, _ = self._talk_early(gate, "127.60.4.1")
-                self.assertIn("550 5.5.1", said)
+                with Client(gate.target, "127.60.4.1") as client:
+                    client.send("EHLO rude.test\r\n")
+                    said = first(client)
                 failed = time.monotonic()
                 self._wait_written(gate, 1)
                 with Client(gate.target, "127.60.4.1") as client:
-                    silent = client.rest()
+                    silent = again(client)
                     self.assertLess(client.seconds(), AT_ONCE)
-                self.assertEqual(said.splitlines()[-1:], silent.splitlines())
+                self.assertEqual(said, silent)
                 self.assertEqual(1, gate.counter("known_refused"))
-                self.assertEqual(2, len(gate.log_lines("NOQUEUE: reject: CONNECT",
-                                                       "[127.60.4.1]")))
+                self.assertEqual(2, gate.counter(judged))
                 self.assertEqual(1, gate.counter("pregreet"), "there was no second test")
+                self.assertEqual(0, sink.connections)
+                rejected = len(gate.log_lines("NOQUEUE: reject: RCPT", "[127.60.4.1]", said[0]))
+                self.assertEqual(2 if pregreet == "enforce" else 0, rejected)
                 time.sleep(max(0, failed + 6.5 - time.monotonic()))
                 self._stranger(gate, "127.60.4.1")
                 self.assertEqual(2, gate.counter("visits_told"), "a refusal is no visit")
+        return said[0]
+
+    def test_offender(self):
+        """who spoke early is refused at once with the same words, until that is forgotten"""
+        def first(client):
+            self.assertRegex(client.reply(), r"\A220-.*\r\n250 ")
+            return client.ask_rcpt().splitlines()
+
+        def again(client):
+            self.assertRegex(client.reply(), r"\A220 ")
+            return client.ask_rcpt().splitlines()
+        self.assertIn("550 5.5.1", self._offender("enforce", "refused", first, again))
+
+    def test_dropped_offender(self):
+        """the same with pregreet = drop: 521 in the greeting, both times"""
+        said = self._offender("drop", "dropped", lambda client: client.rest().splitlines()[-1:],
+                              lambda client: client.rest().splitlines())
+        self.assertIn("521 5.5.1", said)
 
     def test_min_passes(self):
         """a stranger becomes a preferred client by behaving: min_passes and seen_for"""

@@ -9,7 +9,7 @@ import unittest
 import urllib.request
 
 from clients import Client, Sink
-from gate import Gate, greet, limits, pool, route, table
+from gate import Gate, greet, limits, no_dialogue, pool, route, table
 from scratch import BUILD, ScratchDir, free_port, note, wait_until
 
 LONG = os.environ.get("LYCHGATE_LONG", "0") == "1"
@@ -26,7 +26,7 @@ class Remembering:
         self.metrics = free_port()
         begin = time.monotonic()
         self.gate = Gate(
-            greet(wait="1s") + limits(per_address=0)
+            greet(wait="1s") + no_dialogue() + limits(per_address=0)
             + pool("sink", f"tcp:127.0.0.1:{self.sink.port}", proxy_protocol="none")
             + route("sink") + table("store", file=store)
             + table("metrics", address=f"127.0.0.1:{self.metrics}"))

@@ -14,7 +14,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
-from gate import Gate, greet, limits, pool, route, table
+from gate import Gate, greet, limits, no_dialogue, pool, route, table
 from scratch import (BUILD, ScratchDir, die_with_parent, free_port, kill_quietly,
                      marked_environment, note, scaled, wait_until)
 from test_flood import SmtpSink
@@ -88,7 +88,7 @@ class Prometheus:
 
 
 def metered_gate(wait, sink=None, **more):
-    body = greet(wait=wait) + limits(per_address=0)
+    body = greet(wait=wait, pregreet="drop") + no_dialogue() + limits(per_address=0)
     if sink is not None:
         body += pool("mail", f"tcp:127.0.0.1:{sink.port}", proxy_protocol="none",
                      connections=1000) + route("mail")
@@ -117,11 +117,11 @@ class Metrics(unittest.TestCase):
             told = gate.total()["counters"]
             values = gate.values()
             self.assertEqual(early["connected"] + silent["connected"], told["accepted"])
-            self.assertEqual(early["endings"]["refused"], told["refused"])
+            self.assertEqual(early["endings"]["refused"], told["dropped"])
             for name, number in told.items():
                 self.assertEqual(number, values[f"lychgate_{name}_total"], name)
             self.assertEqual(told["accepted"], values["lychgate_hold_duration_seconds_count"])
-            for name, number in (("accepted", told["accepted"]), ("refused", told["refused"]),
+            for name, number in (("accepted", told["accepted"]), ("dropped", told["dropped"]),
                                  ("hangup", told["hangup"])):
                 wait_until(lambda n=name, v=number: server.query(f"lychgate_{n}_total") == v, 20,
                            f"Prometheus knows {number} {name}")

@@ -13,7 +13,7 @@ import urllib.request
 import control
 import mail
 import shared
-from gate import Gate, greet, limits, pool, route
+from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import SANITIZED, free_port, kill_quietly, note, resident_bytes, wait_until
 from zombies import Zombies
 
@@ -65,7 +65,7 @@ class ReloadFlood(unittest.TestCase):
         cls.postfix = shared.the_postfix()
 
     def _gate(self):
-        body = (greet(wait=f"{WAIT}s", early_look="0s") + limits(per_address=0)
+        body = (greet(wait=f"{WAIT}s", early_look="0s") + no_dialogue() + limits(per_address=0)
                 + pool("passed", f"pass:{self.postfix.friendly}")
                 + pool("spliced", f"tcp:127.0.0.1:{self.postfix.proxied_port}",
                        proxy_protocol="v2")
