@@ -234,7 +234,7 @@ def greet(**settings):
 
 
 def no_dialogue():
-    """Clients that passed their wait are handed off at once, so that they meet the backend's 220."""
+    """Who passed its wait is handed off at once, and meets the backend's own 220."""
     tests = ("pipelining", "non_smtp_command", "bare_newline")
     return "[dialogue]\n" + "".join(f"{test}.enable = false\n" for test in tests)
 

@@ -100,8 +100,10 @@ class BadInput(unittest.TestCase):
 
     def test_condition_without_evidence(self):
         """a route condition this version cannot decide is refused, not ignored: 78"""
-        path = self._config(ROUTES + "when = { overload = 2 }")
-        self._refused(["check", "--config", path], [f"{path}:6:", "overload"], {CONFIG})
+        for condition, value in (("overload", "2"), ("overload", '"calm"'), ("weather", '"rain"')):
+            with self.subTest(condition, value=value):
+                path = self._config(f"{ROUTES}when = {{ {condition} = {value} }}")
+                self._refused(["check", "--config", path], [f"{path}:6:", condition], {CONFIG})
 
     def test_access_list(self):
         """bad lines of the access list are all named with their line; nothing starts: 78"""

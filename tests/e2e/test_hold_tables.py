@@ -10,7 +10,7 @@ import mail
 import shared
 from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import SANITIZED, free_port, note, scaled, wait_until
-from zombies import Zombies
+from zombies import Zombies, same_wait
 
 LONG = os.environ.get("LYCHGATE_LONG", "0") == "1"
 SLOT_BYTES = 64
@@ -80,7 +80,8 @@ class HoldTables(unittest.TestCase):
 
     def _hold(self, count, seconds, wait, duration):
         """Holds `count`, looks at memory and CPU, sees all released. Returns the flood's result."""
-        body = (greet(wait=wait, early_look="0s") + no_dialogue() + limits(per_shard=count)
+        body = (greet(wait=wait, early_look="0s") + no_dialogue() + same_wait(wait)
+                + limits(per_shard=count)
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
         with Gate(body) as gate:
             pids = gate.processes()

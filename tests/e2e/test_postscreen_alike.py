@@ -47,9 +47,9 @@ class _Round:
 
 
 class PostscreenAlike(unittest.TestCase):
-    def setUp(self):
-        self.table = dialogues()
-        zones = [Zone(zone, {one.address: "127.0.0.2" for one in self.table if one.who == who})
+    def _open(self):
+        self.doCleanups()
+        zones = [Zone(zone, {one.address: "127.0.0.2" for one in dialogues() if one.who == who})
                  for zone, who in LISTED_IN.items()]
         self.lists = Rbldnsd(zones)
         self.addCleanup(self.lists.stop)
@@ -58,12 +58,13 @@ class PostscreenAlike(unittest.TestCase):
         self.gates = Gates(ACCESS, self.postscreen.friendly, self.lists.server)
         self.addCleanup(self.gates.stop)
 
-    def _play(self):
-        """Outcomes with postscreen, and with the gate."""
+    def _play(self, table):
+        """Outcomes with postscreen, and with the gate; both begin without a memory."""
+        self._open()
         ports = self.postscreen.ports
-        real = _Round(self.table, lambda profile: ("127.0.0.1", ports[profile]),
+        real = _Round(table, lambda profile: ("127.0.0.1", ports[profile]),
                       self.postscreen.said_of, by_gate=False)
-        ours = _Round(self.table, lambda profile: self.gates[profile].target, self.gates.said_of,
+        ours = _Round(table, lambda profile: self.gates[profile].target, self.gates.said_of,
                       by_gate=True)
         for side in (real, ours):
             side.speak()
@@ -80,22 +81,32 @@ class PostscreenAlike(unittest.TestCase):
             return before == [side.lines() for side in sides]
         wait_until(is_quiet, 15, "the logs say no more")
 
+    def _judge(self, table, used):
+        """{address: what is wrong there}; adds to `used` the reasons of differences that were met."""
+        wrong = {}
+        for dialogue, theirs, got in zip(table, *self._play(table), strict=True):
+            wanted, reasons = expected(dialogue, theirs)
+            if is_whole(theirs) and got == wanted:
+                used.extend(difference.reason for difference in reasons)
+            else:
+                wrong[dialogue.address] = describe(dialogue, theirs, wanted, got)
+        return wrong
+
     def test_alike(self):
         """replies and log lines are postscreen's in 300 dialogues, or else it is meant so"""
-        self.assertGreaterEqual(len(self.table), DIALOGUES_LEAST)
-        real, ours = self._play()
-        used, wrong, alike = set(), [], 0
-        for dialogue, theirs, got in zip(self.table, real, ours, strict=True):
-            wanted, reasons = expected(dialogue, theirs)
-            self.assertTrue(is_whole(theirs), describe(dialogue, theirs, wanted, got))
-            used.update(difference.reason for difference in reasons)
-            alike += not reasons
-            if got != wanted:
-                wrong.append(describe(dialogue, theirs, wanted, got))
-        note(f"{len(self.table)} dialogues: {alike} alike to the word, "
-             f"{len(self.table) - alike} with one of {len(DIFFERENCES)} listed differences")
+        table = dialogues()
+        self.assertGreaterEqual(len(table), DIALOGUES_LEAST)
+        used = []
+        wrong = self._judge(table, used)
         if wrong:
-            self.fail(f"{len(wrong)} dialogues:\n" + "\n".join(wrong[:WRONG_TOLD]))
+            # Where the machine is busy postscreen's lists answer too late for its wait: what is
+            # wrong must be so once more, with fewer at once.
+            note(f"{len(wrong)} dialogues are held again")
+            wrong = self._judge([one for one in table if one.address in wrong], used)
+        note(f"{len(table)} dialogues: {len(table) - len(used)} alike to the word, "
+             f"{len(used)} with one of {len(DIFFERENCES)} listed differences")
+        if wrong:
+            self.fail(f"{len(wrong)} dialogues:\n" + "\n".join(list(wrong.values())[:WRONG_TOLD]))
         unseen = [one.reason for one in DIFFERENCES if one.reason not in used]
         self.assertEqual([], unseen, "listed differences that no longer occur")
 

@@ -15,7 +15,7 @@ from callers import Callers
 from clients import Client, Sink
 from gate import Gate, greet, limits, no_dialogue, pool, route
 from scratch import LYCHGATE, SANITIZED, free_port, loopback, note, scaled, wait_until
-from zombies import Zombies
+from zombies import Zombies, same_wait
 
 
 def reload(gate, *words, patience=60):
@@ -58,7 +58,7 @@ class Reload(unittest.TestCase):
                     said = reload(gate)
                     self.assertIn(f"{count} held clients went over", said)
                     self.assertTrue(set(before).isdisjoint(gate.shard_pids()))
-                    self.assertEqual(count, gate.held(), "carried clients are held")
+                    wait_until(lambda: gate.held() == count, 1, "carried clients are held")
                     heard = callers.results(wait + 5)
                 counters = gate.total()["counters"]
         self.assertEqual({"220"}, {h.text.rsplit("\n", 2)[-2][:3] for h in heard})
@@ -227,7 +227,8 @@ class Reload(unittest.TestCase):
         if SANITIZED:
             self.skipTest("measures time")
         count = scaled(100_000)
-        body = (greet(wait="60s", early_look="0s") + limits(per_shard=count + 1000)
+        body = (greet(wait="60s", early_look="0s") + same_wait("60s")
+                + limits(per_shard=count + 1000)
                 + pool("none", f"tcp:127.0.0.1:{free_port()}") + route("none"))
         with Gate(body) as gate, Zombies.all_at_once(gate.target, count, 40):
             wait_until(lambda: gate.held() == count, 60, f"{count} are held", 0.5)

@@ -5,9 +5,15 @@ import os
 import signal
 import subprocess
 
+from gate import table
 from scratch import BUILD, die_with_parent, kill_quietly, marked_environment
 
 FLOOD = os.path.join(BUILD, "bench", "flood", "lychgate-flood")
+
+
+def same_wait(wait):
+    """Text of tables by which a gate that they fill lets nobody wait for less than greet.wait."""
+    return "".join(table(f"overload.{level}", greet_wait=wait) for level in ("stress", "emergency"))
 
 
 class Zombies:
