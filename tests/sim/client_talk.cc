@@ -258,6 +258,7 @@ void Client::written_in_talk(Op op, std::span<const char> bytes) {
     written_reply(text);
   } else if (op == Op::kDrip) {
     if (text.size() != 1 || reply_ || relayed_) fault("a drip that is none");
+    if (!tarpitted_ && !may_be_guilty()) fault("held although it failed no test");
     tarpitted_ = true;
   } else if (op == Op::kReplaySend) {
     if (handed_over_) fault("handed over twice");
@@ -373,7 +374,7 @@ void Client::judge_talk() {
   if (!introduced()) return;  // the gate has stopped before it knew who it is
   if (!heard_any_ && !server_) return fault("patient, and never told anything");
   if (!server_ && (!line_.empty() || !ends_whole_)) fault("left in the middle of a reply");
-  const bool refused = std::ranges::any_of(replies_, is_refusal);
+  const bool refused = tarpitted_ || std::ranges::any_of(replies_, is_refusal);
   const bool blameless =
       script_.talk.clean && !script_.speaks_early && !refused && !may_be_guilty();
   if (!blameless || server_) return;
