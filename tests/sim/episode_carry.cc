@@ -96,7 +96,7 @@ void Episode::check_taken_over(const Client& client, const daemon::CarriedClient
                     told.listener == script.listener;
   if (!same) reactor_.violation("a client is carried under another's name");
   const Tick accepted = scenario_.first_tick + static_cast<Tick>(client.accepted_at());
-  if (told.started - accepted > kAcceptDelay)
+  if (told.started - accepted > kAcceptDelay && !script.proxied())
     reactor_.violation("its wait is carried as a new one");
   const config::Config& config = scenario_.config;
   const Tick wait = told.deadline - told.started;
