@@ -38,9 +38,9 @@ class GreetingTime(unittest.TestCase):
              f"{median['pass']:.0f} us, ratio {ratio:.2f}; the bare hand-off with no gate process, "
              f"made by this test, {median['floor']:.0f} us")
         if not SANITIZED:
-            # A second process has to wake up, and smtpd to read a message: that alone is 1.35 to 1.5
-            # of a direct connection where smtpd answers in 150 us (docs/benchmarks.md), so what the
-            # gate can be held to is the hand-off with no gate process at all.
+            # A second process has to wake up, and smtpd to read a message: that alone is 1.35 to
+            # 1.5 of a direct connection where smtpd answers in 150 us (docs/benchmarks.md), so what
+            # the gate can be held to is the hand-off with no gate process at all.
             self.assertLessEqual(over_floor, 1.25)
 
     def _seconds_to_220(self, connect):

@@ -1,5 +1,5 @@
-"""More clients than the descriptor limit allows in one table: held, delivered, released. The zombies
-are those of lychgate-flood; LYCHGATE_LONG=1 holds a million of them."""
+"""More clients than the descriptor limit allows in one table: held, delivered, released. The
+zombies are those of lychgate-flood; LYCHGATE_LONG=1 holds a million of them."""
 
 import os
 import time
@@ -49,7 +49,8 @@ class HoldTables(unittest.TestCase):
     def _deliver(self, box, pool_text):
         """Messages of permitted clients among silent zombies, in a gate of few descriptors."""
         body = (greet(wait="9s", early_look="0s") + no_dialogue()
-                + limits(per_address=0, per_shard=5000) + pool_text + route("out", "allowlisted = true"))
+                + limits(per_address=0, per_shard=5000) + pool_text
+                + route("out", "allowlisted = true"))
         held, messages = scaled(4000, least=1500), scaled(200, least=40)
         with Gate(body, access="127.0.0.1 permit\n", before=forbid.descriptors(LIMIT)) as gate:
             # They come first and fill the main table; their wait outlasts the mail.
@@ -108,7 +109,7 @@ class HoldTables(unittest.TestCase):
             self.assertLess(after, memory * 1.02 + (1 << 20))
 
     def test_hundred_thousand(self):
-        """100,000 held by one shard whose limit is 20,000: memory and CPU as promised, all let go"""
+        """100,000 held by one shard whose limit is 20,000: memory and CPU as promised, all go"""
         if SANITIZED:
             self.skipTest("measures memory and CPU, which a sanitizer changes")
         if free_memory() < 1.5e9:

@@ -1,5 +1,5 @@
-"""The Prometheus endpoint: a real Prometheus scrapes it, and its numbers are those of `status` and of
-the flood itself; promtool finds nothing wrong; rude clients of the endpoint hurt nobody."""
+"""The Prometheus endpoint: a real Prometheus scrapes it, and its numbers are those of `status` and
+of the flood itself; promtool finds nothing wrong; rude clients of the endpoint hurt nobody."""
 
 import json
 import os
@@ -173,7 +173,7 @@ class Metrics(unittest.TestCase):
 
 class RudeScrapes(unittest.TestCase):
     def test_slow_clients(self):
-        """clients that say nothing, or half a request, hold up neither status nor, for long, scrapes"""
+        """clients that say nothing, or half a request, hold up no status nor, for long, scrapes"""
         with metered_gate("5s") as gate:
             rude = []
             for data in (b"", b"GET /metrics HTTP/1.1\r\nHost: ", b"\x00" * 100, b"GET " * 2000):

@@ -31,7 +31,7 @@ class RudeClients(unittest.TestCase):
         return Gate(body, access=FRIENDS)
 
     def test_early_talker_refused(self):
-        """early talker, pregreet = enforce: heard by the gate, 550 5.5.1 at RCPT, never handed on"""
+        """early talker, pregreet = enforce: heard by the gate, 550 5.5.1 at RCPT, not handed on"""
         with self._gate(pregreet="enforce") as gate, Client(gate.target, "127.31.0.1") as client:
             client.send("EHLO zombie.test\r\n")
             self.assertRegex(client.reply(), r"\A220-.*\r\n250 .*\r\n\Z")
