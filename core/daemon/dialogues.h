@@ -33,6 +33,7 @@ struct Dialogue {
   uint32_t pool = kNoSlot;       // index into Config::pools; kNoSlot: no route
   uint16_t announced = 0;        // what EHLO was answered with (ehlo_book.h)
   uint16_t sending = 0;          // bytes of the reply that is being sent
+  uint16_t taking = 0;           // bytes that are being taken
   uint16_t pending = 0;          // bytes of the command that is handed over, without its end
   DialogueNext next = DialogueNext::kListen;
   smtp::ReplyId refusal = smtp::ReplyId::kRefuseProtocol;  // kHold: what the tarpit tells

@@ -139,6 +139,22 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
       client().add(": ").escaped(said_by(event));
       return;
     case LogKind::kHangup:
+    case LogKind::kHangupTalking:
+      line.add("HANGUP after ").seconds(event.since).add(" from ");
+      client().add(" in tests {} SMTP handshake",
+                   event.kind == LogKind::kHangup ? "before" : "after");
+      return;
+    case LogKind::kDisconnect:
+      line.add("DISCONNECT ");
+      client();
+      return;
+    case LogKind::kListsRank:
+      line.add("DNSBL rank {} for ", event.score);
+      client();
+      return;
+    case LogKind::kListed:
+      say_listed(event, words, line);
+      return;
     case LogKind::kProxyFailed:
       line.add("warning: PROXY header from ");
       client().add(": ").add("{}", said_by(event));

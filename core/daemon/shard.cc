@@ -319,11 +319,10 @@ void Shard::looked(uint32_t index, const Completion& completion, Tick now) {
   run(index, event, now);
 }
 
-void Shard::account(const Slot& slot, Phase before, Tick now) {
+void Shard::account(const Slot& slot, Phase before) {
   if (slot.phase == before) return;
   counters_.leave_phase(before);
   counters_.enter_phase(slot.phase);
-  if (is_waiting(before) && !is_waiting(slot.phase)) counters_.hold_time.took(now - slot.started);
 }
 
 void Shard::remember_reply(const ActionList& actions) {
@@ -336,10 +335,11 @@ void Shard::run(uint32_t index, const Event& event, Tick now) {
   Slot& slot = slots_[index];
   const Phase before = slot.phase;
   const ActionList actions = step(settings(), slot, event, now);
-  account(slot, before, now);
+  account(slot, before);
   remember_reply(actions);
   for (const Action& action : actions) perform(index, action, event, now);
   if ((slot.evidence & kAskingLists) != 0) stop_asking(index);
+  if (is_waiting(before) && !is_waiting(slot.phase)) counters_.hold_time.took(now - slot.started);
 }
 
 void Shard::look(uint32_t slot) {

@@ -127,7 +127,7 @@ class Shard {
   void screen(uint32_t slot, uint32_t of_address, Tick now);
   void look(uint32_t slot);
   void run(uint32_t slot, const Event& event, Tick now);
-  void account(const Slot& slot, Phase before, Tick now);
+  void account(const Slot& slot, Phase before);
   void remember_reply(const ActionList& actions);
   // The configuration as it is at the present level of overload.
   const config::Config& settings() const { return levels_[static_cast<size_t>(level_)]; }

@@ -63,7 +63,7 @@ void Shard::talk(uint32_t index, const Talk& said, Tick now) {
   const uint32_t block = slot.transfer;
   Dialogue& dialogue = dialogues_[block];
   const ActionList actions = converse(settings(), slot, dialogue, said);
-  account(slot, Phase::kDialogue, now);
+  account(slot, Phase::kDialogue);
   remember_reply(actions);
   for (const Action& action : actions) {
     switch (action.kind) {
@@ -133,6 +133,9 @@ void Shard::conversed(uint32_t index, const Completion& completion, Tick now) {
   const Op op = completion.tag.operation();
   if (op == Op::kHear) {
     heard(index, completion, now);
+  } else if (op == Op::kTake && completion.result != dialogue.taking) {
+    // Urgent data may cut a receive short; nobody knows then what has been read twice.
+    return talk(index, {TalkKind::kGone}, now);
   } else if (op == Op::kReply && completion.result != dialogue.sending) {
     counters_.add(Counter::kDialogueUnread);
     return talk(index, {TalkKind::kGone}, now);
@@ -155,6 +158,7 @@ void Shard::heard(uint32_t index, const Completion& completion, Tick now) {
     return talk(index, {TalkKind::kTooLong}, now);
   }
   const smtp::ReadLine line = dialogue.reader.read(bytes);
+  dialogue.taking = static_cast<uint16_t>(line.used);
   reactor_.take(index, std::span(taken_).first(line.used), connections_.begin(Op::kTake, index));
   switch (line.outcome) {
     case smtp::LineOutcome::kNeedMore:

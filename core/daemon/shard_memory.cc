@@ -47,8 +47,8 @@ void Shard::look_back(Slot& slot) {
 // Its own visit is not among the passes: the steward is told of it, and nobody else.
 admission::RouteFacts Shard::route_facts(const Slot& slot) {
   // Who failed on an earlier visit is remembered for that, and not known as one who passed.
-  const auto evidence = static_cast<uint16_t>(
-      is_old_offender(slot) ? slot.evidence & ~kRemembered : slot.evidence);
+  const auto evidence =
+      static_cast<uint16_t>(is_old_offender(slot) ? slot.evidence & ~kRemembered : slot.evidence);
   admission::RouteFacts facts{.evidence = evidence,
                               .address = slot.address,
                               .listener = slot.listener,
