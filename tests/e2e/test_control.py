@@ -31,7 +31,8 @@ def waiting_gate(wait="60s", top="shards = 2", **more):
 def relaying_gate(*sinks, top="shards = 2", **settings):
     targets = [f"tcp:127.0.0.1:{sink.port}" for sink in sinks]
     return Gate(greet(wait="0s") + no_dialogue() + limits(per_address=0)
-                + pool("mail", *targets, proxy_protocol="none", **settings) + route("mail"), top=top)
+                + pool("mail", *targets, proxy_protocol="none", **settings) + route("mail"),
+                top=top)
 
 
 def sessions(gate, *words):

@@ -90,7 +90,8 @@ class Delivery(unittest.TestCase):
     def test_splice_unix(self):
         """splice to a unix socket with PROXY v2: random messages equal by digest, clients named"""
         mark = self.postfix.log_mark()
-        body = pool("out", f"unix:{self.postfix.unix_proxied}", check_interval="0s") + route("out", "allowlisted = true")
+        body = (pool("out", f"unix:{self.postfix.unix_proxied}", check_interval="0s")
+                + route("out", "allowlisted = true"))
         with Gate(body, access="127.0.0.0/8 permit\n") as gate:
             courier = mail.Courier(gate.target, "box14", scaled(100, least=10), block=17)
             paths = self.postfix.wait_delivered("box14", len(courier.digests))

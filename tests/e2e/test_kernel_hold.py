@@ -49,9 +49,11 @@ class KernelHold(unittest.TestCase):
         self.addCleanup(self.sink.stop)
 
     def _gate(self, wait, extra="", **settings):
-        return Gate(greet(hold="kernel", wait=wait, pregreet="drop") + no_dialogue() + limits(per_address=0)
+        return Gate(greet(hold="kernel", wait=wait, pregreet="drop") + no_dialogue()
+                    + limits(per_address=0)
                     + pool("p", f"tcp:127.0.0.1:{self.sink.port}", proxy_protocol="none",
-                           connections=30_000, check_interval="0s") + route("p") + extra, **settings)
+                           connections=30_000, check_interval="0s")
+                    + route("p") + extra, **settings)
 
     def _expect_counters(self, gate, **wanted):
         def reached():

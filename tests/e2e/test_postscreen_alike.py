@@ -82,7 +82,8 @@ class PostscreenAlike(unittest.TestCase):
         wait_until(is_quiet, 15, "the logs say no more")
 
     def _judge(self, table, used):
-        """{address: what is wrong there}; adds to `used` the reasons of differences that were met."""
+        """{address: what is wrong there}; adds to `used` the reasons of differences that were met.
+        """
         wrong = {}
         for dialogue, theirs, got in zip(table, *self._play(table), strict=True):
             wanted, reasons = expected(dialogue, theirs)
