@@ -82,6 +82,22 @@ void say_reply(const LogEvent& event, const Words& words, LogLine& line) {
 
 namespace {
 
+// Of lines that are a word and the client. REQUIRES: the kind is one of these.
+std::string_view bare_word(LogKind kind) {
+  switch (kind) {
+    case LogKind::kAllowlisted:
+      return "ALLOWLISTED";
+    case LogKind::kDenylisted:
+      return "DENYLISTED";
+    case LogKind::kPassNew:
+      return "PASS NEW";
+    case LogKind::kPassOld:
+      return "PASS OLD";
+    default:
+      return "DISCONNECT";
+  }
+}
+
 // Who is turned away in the greeting. REQUIRES: the event is one of these.
 void say_turned_away(const LogEvent& event, const Words& words, LogLine& line) {
   // As in postscreen.
@@ -118,22 +134,6 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
       client().add(" to ").client(local.address, local.port);
       return;
     }
-    case LogKind::kAllowlisted:
-      line.add("ALLOWLISTED ");
-      client();
-      return;
-    case LogKind::kDenylisted:
-      line.add("DENYLISTED ");
-      client();
-      return;
-    case LogKind::kPassNew:
-      line.add("PASS NEW ");
-      client();
-      return;
-    case LogKind::kPassOld:
-      line.add("PASS OLD ");
-      client();
-      return;
     case LogKind::kPregreet:
       line.add("PREGREET {} after ", event.said).seconds(event.since).add(" from ");
       client().add(": ").escaped(said_by(event));
@@ -144,8 +144,12 @@ void put_into_words(const LogEvent& event, const Words& words, LogLine& line) {
       client().add(" in tests {} SMTP handshake",
                    event.kind == LogKind::kHangup ? "before" : "after");
       return;
+    case LogKind::kAllowlisted:
+    case LogKind::kDenylisted:
+    case LogKind::kPassNew:
+    case LogKind::kPassOld:
     case LogKind::kDisconnect:
-      line.add("DISCONNECT ");
+      line.add("{} ", bare_word(event.kind));
       client();
       return;
     case LogKind::kListsRank:
