@@ -28,14 +28,14 @@ struct Scene {
   Verdict verdict() const { return admission::judge(facts_of(session), config); }
 };
 
-// Tests that are made: those that are due; all, as in postscreen, of a client that failed one.
+// Tests that are made: all that are enabled, be it that some were passed on another visit; all
+// there are, as in postscreen, of a client that failed one.
 uint8_t watched(const Scene& scene) {
   if (scene.verdict().decision != Decision::kPass) return kAllMisconduct;
-  const uint8_t due = tests_due(scene.config, scene.session);
-  // What must be the last of its bytes may not be doubted because it once was.
-  uint8_t out = scene.config.dialogue.pipelining.enable ? kPipelined : 0;
+  const uint8_t enabled = admission::dialogue_tests(scene.config);
+  uint8_t out = 0;
   for (const Misconduct bit : {kPipelined, kSpokeNonSmtp, kBareNewline}) {
-    if ((due & bit_of(admission::test_of(bit))) != 0) out |= bit;
+    if ((enabled & bit_of(admission::test_of(bit))) != 0) out |= bit;
   }
   return out;
 }
@@ -128,7 +128,7 @@ void hear(const Talk& talk, Scene& scene) {
   const bool ends = admission::ends_at_once(verdict.decision);
   const bool injected = more && command.verb == Verb::kStarttls;
   if (ends) {
-    if (fresh != 0) scene.out.remember(VisitEnd::kJudged);
+    if (fresh != 0 && !scene.dialogue.told) scene.out.remember(VisitEnd::kJudged);
     return turn_away(verdict, scene.session, scene.out);
   }
   if (verdict.decision != Decision::kPass) take_failure(verdict, scene);
@@ -137,7 +137,7 @@ void hear(const Talk& talk, Scene& scene) {
     return close_with(smtp::ReplyId::kDropProtocol, scene);
   }
   // With bytes behind it no hand-over would come to an end: nobody is exempt then.
-  const bool alone = !again && !(more && must_be_last(scene.config, command.verb));
+  const bool alone = !again && !(more && must_be_last(scene.config, scene.session, command.verb));
   const auto exempt = std::span<const std::string>(scene.config.dialogue.exempt);
   answer_command(verdict, command, alone ? exempt : exempt.first(0), scene);
 }
@@ -178,9 +178,11 @@ smtp::EngineRules engine_rules(const config::Dialogue& dialogue) {
           .disable_vrfy = dialogue.disable_vrfy};
 }
 
-bool must_be_last(const config::Config& config, Verb verb) {
+bool must_be_last(const config::Config& config, const Slot& session, Verb verb) {
   const config::DialogueTest& test = config.dialogue.pipelining;
-  return verb == Verb::kStarttls || (test.enable && test.action != config::Action::kIgnore);
+  const bool excused = test.action == config::Action::kIgnore ||
+                       (test.action == config::Action::kDefer && facts_of(session).returned);
+  return verb == Verb::kStarttls || (test.enable && !excused);
 }
 
 ActionList converse(const config::Config& config, Slot& session, Dialogue& dialogue,

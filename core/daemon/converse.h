@@ -31,7 +31,7 @@ struct Talk {
 
 smtp::EngineRules engine_rules(const config::Dialogue& dialogue);
 // Whether bytes behind a command that is handed over call the hand-over off.
-bool must_be_last(const config::Config& config, smtp::Verb verb);
+bool must_be_last(const config::Config& config, const Slot& session, smtp::Verb verb);
 
 // Changes the slot's phase, evidence and misconduct, and what the block says of the client.
 // REQUIRES: the slot is a client's, in phase kDialogue, or kHandoff for the last three.

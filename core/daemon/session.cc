@@ -73,7 +73,9 @@ void converse(Slot& session, ActionList& out) {
 // Failed a test just now, and is answered for it.
 bool is_new_failure(const Verdict& verdict, const Slot& session) {
   const bool failed =
-      verdict.reason == Reason::kSpokeEarly || verdict.reason == Reason::kListsFailed;
+      verdict.reason == Reason::kSpokeEarly || verdict.reason == Reason::kListsFailed ||
+      // It must be remembered that its network was deferred.
+      (verdict.reason == Reason::kDenylisted && verdict.decision == Decision::kDefer);
   return failed && !is_old_offender(session);
 }
 

@@ -26,6 +26,11 @@ handoff::TransferOptions transfer_options(const ShardParts& parts, uint32_t slot
           .bulk_relays_max = parts.bulk_relays_max};
 }
 
+// Where there are several tables, dialogues are in the main one, which others need, too.
+uint32_t dialogues_of(uint32_t slots, uint32_t table_slots) {
+  return std::min(slots > table_slots ? table_slots / 4 : table_slots, kDialoguesMax);
+}
+
 // Phases in which the slot's completions and timer are the hand-off's. (In kLooking the same field
 // of the slot names the look buffer.)
 bool with_transfers(const Slot& slot) {
@@ -88,7 +93,7 @@ Shard::Shard(const ShardParts& parts, SlotTable& slots, Tick now)
                    .banner = parts.config.greet.banner,
                    .footer = parts.config.dialogue.reject_footer}),
       ehlo_book_(parts.hostname),
-      dialogues_(std::min(parts.reactor.table_size(), kDialoguesMax)),
+      dialogues_(dialogues_of(slots.size(), parts.reactor.table_size())),
       tarpit_(connections_, 0),
       announcements_(parts.config, parts.boards == nullptr ? nullptr : &parts.boards->pools),
       look_buffers_(kLooksInFlightMax) {
@@ -240,7 +245,8 @@ void Shard::dispatch(const Completion& completion, Tick now) {
   } else if (op == Op::kDiscard) {
     if (completion.result > 0) slots_[slot].evidence |= kStillTalking;
   } else if (op == Op::kReply) {
-    replied(slot, now);
+    // One of the dialogue may come back when the last one is on its way already.
+    if (slots_[slot].phase == Phase::kReplying) replied(slot, now);
   } else if (op == Op::kDrip || op == Op::kShrink) {
     dripped(slot, completion, now);
   } else if (op == Op::kMove) {

@@ -159,7 +159,7 @@ class Shard {
   void look_back(Slot& slot);
   admission::RouteFacts route_facts(const Slot& slot);
   void remember(uint32_t slot, VisitEnd end);
-  void remember_network(const Slot& slot);
+  void remember_network(const IpAddress& address, const admission::Facts& facts);
   bool needs_lists(const IpAddress& address);
   void note(uint32_t slot, const Action& action, const Event& event, Tick now);
   void note_lists(uint32_t slot, LogEvent& first);

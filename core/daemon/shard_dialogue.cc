@@ -224,7 +224,7 @@ void Shard::hand_over(uint32_t index, Tick now) {
        .mail = verb == smtp::Verb::kRcpt ? dialogue.said.mail_text() : "",
        .pending = pending,
        .announced = esmtp ? std::string_view(ehlo_book_[dialogue.announced].capabilities) : "",
-       .must_be_last = must_be_last(settings(), verb),
+       .must_be_last = must_be_last(settings(), slot, verb),
        .cookie = block},
       now);
 }
@@ -258,10 +258,12 @@ void Shard::take_outcome(const handoff::Outcome& outcome, Tick now) {
 void Shard::conclude_dialogue(uint32_t index, uint32_t block, handoff::TransferNews news,
                               Tick now) {
   Slot& slot = slots_[index];
-  const bool taken = news == handoff::TransferNews::kReplayed;
-  const Talk said{taken ? TalkKind::kTaken : TalkKind::kGaveUp};
-  for (const Action& action : converse(settings(), slot, dialogues_[block], said)) {
-    perform(index, action, {.kind = EventKind::kTimer}, now);
+  if (news != handoff::TransferNews::kRelayEnded) {
+    const bool taken = news == handoff::TransferNews::kReplayed;
+    const Talk said{taken ? TalkKind::kTaken : TalkKind::kGaveUp};
+    for (const Action& action : converse(settings(), slot, dialogues_[block], said)) {
+      perform(index, action, {.kind = EventKind::kTimer}, now);
+    }
   }
   if ((slot.evidence & kAskingLists) != 0) stop_asking_now(index);
   dialogues_.give_back(block);
@@ -273,7 +275,7 @@ void Shard::called_off(uint32_t index, uint32_t block, std::string_view behind, 
   connections_.set_phase(index, Phase::kDialogue);
   Dialogue& dialogue = dialogues_[block];
   dialogue.next = DialogueNext::kListen;
-  counters_.add(Counter::kSpokeBehind);
+  if (stopping_) return send_away(index, now);
   arm_command(index, now);
   const smtp::ReadLine line{.outcome = smtp::LineOutcome::kLine, .text = dialogues_.kept(dialogue)};
   talk(index, {TalkKind::kSpokeAgain, line, behind}, now);

@@ -44,8 +44,10 @@ void Shard::look_up(Tick now) {
   while (const auto slot = lookups_->next_decided()) {
     // Whoever stops the gate sends everybody away, decided or not.
     if (stopping_ || (slots_[*slot].evidence & kAskingLists) == 0) continue;
-    // On its way to another shard, which will find the same; or it comes back.
-    if (slots_[*slot].phase == Phase::kMoving) continue;
+    // On its way to another shard, which will find the same, or it comes back; or its verdict is
+    // spoken and it is still told of it.
+    const Phase phase = slots_[*slot].phase;
+    if (phase != Phase::kSilentWait && phase != Phase::kLooking) continue;
     const Lookups::Sum sum = lookups_->sum(*slot);
     run(*slot,
         {.kind = EventKind::kScored, .text = {}, .score = sum.score, .standing = sum.standing},

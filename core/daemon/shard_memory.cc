@@ -66,22 +66,24 @@ void Shard::remember(uint32_t index, VisitEnd end) {
   if (!outbox_) return;
   const Slot& slot = slots_[index];
   const bool asking = (slot.evidence & kAskingLists) != 0;
-  const admission::Conduct conduct{.evidence = slot.evidence,
-                                   .misconduct = slot.misconduct,
-                                   .returned = (slot.past & kNetworkReturned) != 0,
+  // Who went away in its dialogue has passed its wait all the same.
+  admission::Facts facts = facts_of(slot);
+  if (end == VisitEnd::kLeft) facts.evidence &= static_cast<uint16_t>(~kHungUp);
+  const admission::Conduct conduct{.evidence = facts.evidence,
+                                   .misconduct = facts.misconduct,
+                                   .returned = facts.returned,
                                    .talked = end == VisitEnd::kTalked,
                                    .left = end == VisitEnd::kLeft,
                                    .score = slot.score,
                                    .lists_good_for = asking ? lookups_->good_for(index) : 0};
   outbox_->add(
       {ClientKey::of(slot.address, prefixes_), admission::visit_of(conduct, config_, wall())});
-  if (defers_) remember_network(slot);
+  if (defers_) remember_network(slot.address, facts);
 }
 
 // What the action `defer` remembers, at the end of a visit.
-void Shard::remember_network(const Slot& slot) {
-  const admission::Facts facts = facts_of(slot);
-  const ClientKey key = ClientKey::of_network(slot.address);
+void Shard::remember_network(const IpAddress& address, const admission::Facts& facts) {
+  const ClientKey key = ClientKey::of_network(address);
   if (admission::judge(facts, config_).decision == admission::Decision::kDefer) {
     return outbox_->add({key, admission::deferral(config_.greylist, wall())});
   }

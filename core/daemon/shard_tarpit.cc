@@ -14,7 +14,10 @@ using ring::Op;
 void Shard::hold(uint32_t index, smtp::ReplyId reply, Tick now) {
   timers_.cancel(index);
   if ((slots_[index].evidence & kAskingLists) != 0) stop_asking_now(index);
-  if (!tarpit_.is_open() || leaving()) {
+  // Where there are several tables the main one is for those who go to a backend.
+  const bool crowded = connections_.tables() > 1 && connections_.table_of(index) == 0 &&
+                       connections_.free_slots() < reactor_.table_size() / 4;
+  if (!tarpit_.is_open() || crowded || leaving()) {
     return run(index, {.kind = EventKind::kTarpitFull}, now);
   }
   tarpit_.admit(index, reply, now);

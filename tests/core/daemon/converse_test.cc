@@ -220,10 +220,16 @@ TEST(Converse, NothingBehindACommandThatMustBeLastIsObeyedByABackend) {
 
 TEST(Converse, SaysWhatMustBeLast) {
   config::Config config;
-  EXPECT_TRUE(must_be_last(config, smtp::Verb::kMail));
+  Slot stranger;
+  Slot returned;
+  returned.past = kNetworkReturned;
+  EXPECT_TRUE(must_be_last(config, stranger, smtp::Verb::kMail));
+  config.dialogue.pipelining.action = Policy::kDefer;
+  EXPECT_TRUE(must_be_last(config, stranger, smtp::Verb::kMail));
+  EXPECT_FALSE(must_be_last(config, returned, smtp::Verb::kMail));
   config.dialogue.pipelining.action = Policy::kIgnore;
-  EXPECT_FALSE(must_be_last(config, smtp::Verb::kMail));
-  EXPECT_TRUE(must_be_last(config, smtp::Verb::kStarttls));
+  EXPECT_FALSE(must_be_last(config, stranger, smtp::Verb::kMail));
+  EXPECT_TRUE(must_be_last(config, returned, smtp::Verb::kStarttls));
 }
 
 }  // namespace
