@@ -172,9 +172,20 @@ class Gate:
         return self._read(self.log_path)
 
     def log_lines(self, *words):
-        """Log lines that hold every given word, letter case aside."""
+        """Log lines that hold every given word, letter case aside, once no more are on their way."""
+        self._settle()
         return [line for line in self.log().splitlines()
                 if all(word.lower() in line.lower() for word in words)]
+
+    def _settle(self):
+        """A lot of lines is written 50 ms after the last one: until none was, at most a second."""
+        before = None
+        for _ in range(12):
+            size = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
+            if size == before:
+                return
+            before = size
+            time.sleep(0.08)
 
     def stderr(self):
         return self._read(os.path.join(self.dir, "stderr"))
