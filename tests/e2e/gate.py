@@ -172,7 +172,7 @@ class Gate:
         return self._read(self.log_path)
 
     def log_lines(self, *words):
-        """Log lines that hold every given word, letter case aside, once no more are on their way."""
+        """Log lines that hold every given word, letter case aside; none is on its way then."""
         self._settle()
         return [line for line in self.log().splitlines()
                 if all(word.lower() in line.lower() for word in words)]
