@@ -97,6 +97,8 @@ std::optional<ClientKey> ClientKey::decode(std::span<const uint8_t> bytes) {
   key.size = static_cast<uint8_t>(bytes.size());
   std::ranges::copy(bytes, key.bytes.begin());
   if (is_v6 && key.address().is_v4()) return std::nullopt;
+  const bool is_network = bytes[0] == kNetwork4 || bytes[0] == kNetwork6;
+  if (is_network && !(of_network(key.address()) == key)) return std::nullopt;
   return key;
 }
 

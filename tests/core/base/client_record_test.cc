@@ -87,6 +87,8 @@ TEST(ClientKey, RefusesBytesThatAreNoKey) {
       {"IPv6 cut short", "6" + std::string(15, 'x')},
       {"IPv6 with a byte more", "6" + std::string(17, 'x')},
       {"another family", "5abcd"},
+      {"an IPv4 network with an address in it", "gabcd"},
+      {"an IPv6 network with an address in it", "h" + std::string(16, 'x')},
       {"IPv4 bytes that say IPv6", "6abcd"},
       {"IPv6 bytes that say IPv4", "4" + std::string(16, 'x')},
       {"a mapped address as IPv6", mapped},
