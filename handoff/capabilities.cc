@@ -30,11 +30,6 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](char x, char y) { return ascii_lower(x) == ascii_lower(y); });
-}
-
 // RFC 5321 4.1.1.1: ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-").
 bool is_keyword(std::string_view word) {
   const auto fits = [](char c) {

@@ -78,6 +78,15 @@ const config::Backend& HealthChecks::backend_of(const Check& check) const {
   return pool_of(check).backends[targets_[check.target].backend];
 }
 
+BackendBoard& HealthChecks::board_of(uint32_t pool, uint32_t backend) {
+  return boards_.backends[config_.cells.pools[pool]][config_.cells.backends[pool][backend]];
+}
+
+// A descriptor that comes for a socket being closed would be nobody's.
+bool HealthChecks::is_timed(const Check& check) {
+  return check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
+}
+
 void HealthChecks::start(Tick now) {
   stopped_ = false;
   changed_ = true;
@@ -89,8 +98,7 @@ void HealthChecks::start(Tick now) {
         continue;
       }
       // Of a configuration before, in which it was checked.
-      write_board(boards_.backends[config_.cells.pools[p]][config_.cells.backends[p][b]],
-                  BackendHealth::kUnknown, {});
+      write_board(board_of(p, b), BackendHealth::kUnknown, {});
       boards_.version.fetch_add(1, std::memory_order_release);
     }
   }
@@ -101,8 +109,7 @@ void HealthChecks::stop() {
   changed_ = true;
   for (Check& check : checks_) {
     // One whose sockets or descriptor are on their way ends when they have come.
-    const bool ends = check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
-    if (ends) end(check, 0);
+    if (is_timed(check)) end(check, 0);
   }
 }
 
@@ -110,9 +117,7 @@ void HealthChecks::stop() {
 void HealthChecks::advance(Tick now) {
   if (!changed_ && (!wake_ || !tick_reached(now, *wake_))) return;
   for (Check& check : checks_) {
-    // A descriptor that comes for a socket being closed would be nobody's.
-    const bool waits = check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
-    if (!waits || !tick_reached(now, check.deadline)) continue;
+    if (!is_timed(check) || !tick_reached(now, check.deadline)) continue;
     if (check.stage == Stage::kQuit) {
       passed(check);
     } else {
@@ -136,8 +141,7 @@ void HealthChecks::look_ahead() {
     if (!wake_ || tick_reached(*wake_, at)) wake_ = at;
   };
   for (const Check& check : checks_) {
-    const bool waits = check.stage > Stage::kOpening && check.stage != Stage::kInstalling;
-    if (waits) consider(check.deadline);
+    if (is_timed(check)) consider(check.deadline);
   }
   const bool free = free_check() != nullptr;
   changed_ = !free;
@@ -205,8 +209,7 @@ void HealthChecks::end(Check& check, Tick due) {
 void HealthChecks::publish(const Check& check, BackendHealth health, std::string_view text,
                            std::string_view cause) {
   const Target& target = targets_[check.target];
-  BackendBoard& board = boards_.backends[config_.cells.pools[target.pool]]
-                                        [config_.cells.backends[target.pool][target.backend]];
+  BackendBoard& board = board_of(target.pool, target.backend);
   const BackendWord before = read_board(board);
   if (before.health == health && before.text == text) return;
   write_board(board, health, text);

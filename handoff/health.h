@@ -100,6 +100,9 @@ class HealthChecks {
                std::string_view cause);
   void look_ahead();
   uint32_t index_of(const Check& check) const;
+  BackendBoard& board_of(uint32_t pool, uint32_t backend);
+  // Waits for the backend, up to its deadline; else for our own kernel.
+  static bool is_timed(const Check& check);
   const config::Pool& pool_of(const Check& check) const;
   const config::Backend& backend_of(const Check& check) const;
   // handoff/health_dialogue.cc

@@ -38,6 +38,12 @@ void Transfers::count(uint32_t pool, HandoffOutcome outcome) {
   connections_.counters.add_outcome(config_.cells.pools[pool], outcome);
 }
 
+void Transfers::count_taken(const Record& record, Tick now) {
+  connections_.counters.add(Counter::kHandedOff);
+  connections_.counters.handoff_time.took(now - record.begun);
+  count(record.pool, HandoffOutcome::kTaken);
+}
+
 uint32_t Transfers::index_of(const Record& record) const {
   return static_cast<uint32_t>(&record - records_.get());
 }

@@ -175,6 +175,8 @@ class Transfers {
   void arm(Record& record, Tick deadline);
   void say(std::string line);
   void count(uint32_t pool, HandoffOutcome outcome);
+  // A backend has the client.
+  void count_taken(const Record& record, Tick now);
   const config::Backend& backend_of(const Record& record) const;
   SessionEnds ends_of(const Record& record) const;
   bool needs_local_address(const Record& record) const;

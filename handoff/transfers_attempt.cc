@@ -169,9 +169,7 @@ void Transfers::taken(Record& record, const Completion& completion, Tick now) {
   if (unread) {
     return attempt_failed(record, HandoffOutcome::kRefused, "closed before taking the client", now);
   }
-  connections_.counters.add(Counter::kHandedOff);
-  connections_.counters.handoff_time.took(now - record.begun);
-  count(record.pool, HandoffOutcome::kTaken);
+  count_taken(record, now);
   pools_.succeeded(record.pool, record.backend);
   drop_backend(record);
   end(record, TransferNews::kTaken);
@@ -235,9 +233,7 @@ void Transfers::greeted(Record& record, const Completion& completion, Tick now) 
     lease.release();
     return attempt_failed(record, HandoffOutcome::kFull, "greeted with 4xx", now);
   }
-  connections_.counters.add(Counter::kHandedOff);
-  connections_.counters.handoff_time.took(now - record.begun);
-  count(record.pool, HandoffOutcome::kTaken);
+  count_taken(record, now);
   pools_.succeeded(record.pool, record.backend);
   record.stage = Stage::kRelaying;
   record.waiting = false;

@@ -271,10 +271,8 @@ void Transfers::peeked(Record& record, const Completion& completion, Tick now) {
     return end(record, TransferNews::kSpokeBehind, std::move(text));
   }
   // Silence, or what the relay will find too.
-  connections_.counters.add(Counter::kHandedOff);
+  count_taken(record, now);
   connections_.counters.add(Counter::kHandedOver);
-  connections_.counters.handoff_time.took(now - record.begun);
-  count(record.pool, HandoffOutcome::kTaken);
   outcomes_.push_back({record.client, TransferNews::kReplayed, record.said.cookie});
   record.said = {};
   record.stage = Stage::kAnswering;

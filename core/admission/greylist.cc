@@ -3,19 +3,9 @@
 
 #include "core/admission/greylist.h"
 
-#include <algorithm>
-#include <chrono>
+#include "core/admission/history.h"
 
 namespace lychgate::admission {
-namespace {
-
-Seconds after(Seconds now, milliseconds span) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span).count();
-  return static_cast<Seconds>(std::min<int64_t>(int64_t{now} + seconds, kForever - 1));
-}
-
-}  // namespace
-
 bool defers(const config::Config& config) {
   const config::Dialogue& dialogue = config.dialogue;
   for (const config::Action action :
@@ -33,8 +23,8 @@ bool has_returned(const ClientRecord& network, Seconds now) {
 ClientRecord deferral(const config::Greylist& greylist, Seconds now) {
   ClientRecord network;
   network.first_seen = network.last_seen = now;
-  network.denied_until = after(now, greylist.delay);
-  network.allowed_until = after(now, greylist.window);
+  network.denied_until = until(now, greylist.delay);
+  network.allowed_until = until(now, greylist.window);
   return network;
 }
 
@@ -42,7 +32,7 @@ ClientRecord comeback(const config::Greylist& greylist, Seconds now) {
   ClientRecord network;
   network.first_seen = network.last_seen = now;
   network.passes = 1;
-  network.allowed_until = after(now, greylist.life);
+  network.allowed_until = until(now, greylist.life);
   return network;
 }
 

@@ -51,12 +51,6 @@ std::optional<ScreenTest> offence_in(uint8_t failed, const config::Config& confi
   return out;
 }
 
-// The last second of `life`, which begins now; time never runs over.
-Seconds until(Seconds now, milliseconds life) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(life).count();
-  return static_cast<Seconds>(std::min<int64_t>(int64_t{now} + seconds, kForever - 1));
-}
-
 Seconds lists_until(const Conduct& conduct, const config::Dnsl& dnsl, Seconds now) {
   if (conduct.lists_good_for == 0) return 0;
   const milliseconds ttl = std::chrono::seconds(conduct.lists_good_for);
@@ -67,7 +61,7 @@ void add_dialogue_passes(const Conduct& conduct, const config::Config& config, S
                          ClientRecord& visit) {
   for (const ScreenTest test : kDialogueTests) {
     const config::DialogueTest& settings = settings_of(test, config.dialogue);
-    const bool passed = settings.enable && (conduct.misconduct & misconduct_of(test)) == 0;
+    const bool passed = settings.enable && (conduct.misconduct & misconduct_of(bit_of(test))) == 0;
     if (!passed || settings.life.count() == 0) continue;
     visit.passed_until[static_cast<size_t>(test)] = until(now, settings.life);
   }
@@ -90,23 +84,9 @@ void add_passes(const Conduct& conduct, const config::Config& config, Seconds no
 
 }  // namespace
 
-ScreenTest test_of(Misconduct bit) {
-  switch (bit) {
-    case kPipelined:
-      return ScreenTest::kPipelining;
-    case kSpokeNonSmtp:
-      return ScreenTest::kNonSmtp;
-    case kBareNewline:
-      break;
-  }
-  return ScreenTest::kBareNewline;
-}
-
-uint8_t misconduct_of(ScreenTest test) {
-  for (const Misconduct bit : {kPipelined, kSpokeNonSmtp, kBareNewline}) {
-    if (test_of(bit) == test) return bit;
-  }
-  return 0;
+Seconds until(Seconds now, milliseconds life) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(life).count();
+  return static_cast<Seconds>(std::min<int64_t>(int64_t{now} + seconds, kForever - 1));
 }
 
 uint8_t dialogue_tests(const config::Config& config) {
@@ -184,10 +164,9 @@ ClientRecord visit_of(const Conduct& conduct, const config::Config& config, Seco
   if (config.store.failures.count() == 0) return visit;
   visit.failed_until = until(now, config.store.failures);
   for (const ScreenTest test : kTests) {
-    const bool failed = test == ScreenTest::kPregreet ? facts.has(kSpokeEarly)
-                        : test == ScreenTest::kLists
-                            ? facts.has(kListsFailed)
-                            : (facts.misconduct & misconduct_of(test)) != 0;
+    const bool failed = (facts.misconduct & misconduct_of(bit_of(test))) != 0 ||
+                        (test == ScreenTest::kPregreet && facts.has(kSpokeEarly)) ||
+                        (test == ScreenTest::kLists && facts.has(kListsFailed));
     if (failed && is_remembered(action_of(test, config))) visit.failed |= bit_of(test);
   }
   if (visit.failed == 0) visit.failed_until = 0;

@@ -36,9 +36,15 @@ uint8_t enabled_tests(const config::Config& config);
 // The evidence of a client that has just come, with what its history adds. A command goes before
 // the access list; who is permitted or rejected by either is no offender and not known.
 uint16_t with_history(uint16_t evidence, const History& history);
-// The test of a bit of Misconduct, and the bits of a test.
-ScreenTest test_of(Misconduct bit);
-uint8_t misconduct_of(ScreenTest test);
+// Bits of Misconduct for bits of ScreenTest: the tests of the dialogue follow in the same order.
+constexpr uint8_t misconduct_of(uint8_t tests) {
+  return static_cast<uint8_t>(tests >> static_cast<unsigned>(ScreenTest::kPipelining));
+}
+static_assert(misconduct_of(bit_of(ScreenTest::kPipelining)) == kPipelined);
+static_assert(misconduct_of(bit_of(ScreenTest::kNonSmtp)) == kSpokeNonSmtp);
+static_assert(misconduct_of(bit_of(ScreenTest::kBareNewline)) == kBareNewline);
+// The last second of `life`, which begins now; time never runs over.
+Seconds until(Seconds now, milliseconds life);
 
 // How a client has behaved on one visit, at its verdict.
 struct Conduct {

@@ -32,12 +32,7 @@ struct Scene {
 // there are, as in postscreen, of a client that failed one.
 uint8_t watched(const Scene& scene) {
   if (scene.verdict().decision != Decision::kPass) return kAllMisconduct;
-  const uint8_t enabled = admission::dialogue_tests(scene.config);
-  uint8_t out = 0;
-  for (const Misconduct bit : {kPipelined, kSpokeNonSmtp, kBareNewline}) {
-    if ((enabled & bit_of(admission::test_of(bit))) != 0) out |= bit;
-  }
-  return out;
+  return admission::misconduct_of(admission::dialogue_tests(scene.config));
 }
 
 // In the order in which postscreen finds them.

@@ -51,13 +51,10 @@ uint32_t backends_percent(const config::Config& config, std::span<const ShardCou
   uint64_t open = 0;
   uint64_t room = 0;
   for (size_t p = 0; p < config.pools.size(); ++p) {
-    const size_t pool = config.cells.pools[p];
+    const uint32_t pool = config.cells.pools[p];
     for (size_t b = 0; b < config.pools[p].backends.size(); ++b) {
-      const size_t backend = config.cells.backends[p][b];
-      if (counters[0].use_of(config.cells.pools[p], config.cells.backends[p][b]) !=
-          BackendUse::kUp) {
-        continue;
-      }
+      const uint32_t backend = config.cells.backends[p][b];
+      if (counters[0].use_of(pool, backend) != BackendUse::kUp) continue;
       room += config.pools[p].connections;
       open += sum(
           counters, [&](const ShardCounters& shard) -> auto& {

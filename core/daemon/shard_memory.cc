@@ -38,7 +38,7 @@ void Shard::look_back(Slot& slot) {
   const admission::History& history = past->history;
   slot.evidence = admission::with_history(slot.evidence, history);
   slot.past |= history.passed;
-  if (history.offence) slot.misconduct = admission::misconduct_of(*history.offence) & 7;
+  if (history.offence) slot.misconduct = admission::misconduct_of(bit_of(*history.offence)) & 7;
   if (history.passed_before) slot.past |= kPassedBefore;
   const bool has_score = (history.passed & bit_of(ScreenTest::kLists)) != 0 || history.offence;
   if (has_score) slot.score = past->record.score;

@@ -19,10 +19,6 @@ static_assert(static_cast<size_t>(Verb::kUnknown) + 1 == kVerbCount);
 
 constexpr std::array<std::string_view, 3> kOtherProtocols = {"CONNECT", "GET", "POST"};
 
-bool same_word(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, ascii_lower, ascii_lower);
-}
-
 bool is_letter(char c) {
   return ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z';
 }

@@ -63,9 +63,8 @@ Answer obey_mail(const Command& command, const Treatment& treatment, const Engin
 
 bool is_exempt(std::string_view recipient, const Treatment& treatment) {
   const std::string_view local = recipient.substr(0, recipient.rfind('@'));
-  return std::ranges::any_of(treatment.exempt, [&](std::string_view name) {
-    return std::ranges::equal(local, name, {}, ascii_lower, ascii_lower);
-  });
+  return std::ranges::any_of(treatment.exempt,
+                             [&](std::string_view name) { return same_word(local, name); });
 }
 
 Answer obey_rcpt(const Command& command, const Treatment& treatment, const DialogueState& state) {

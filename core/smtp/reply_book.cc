@@ -28,8 +28,7 @@ std::string with_hostname(std::string_view text, std::string_view hostname) {
 
 bool has_keyword(std::string_view line, std::string_view keyword) {
   // "AUTH=PLAIN" is the form of servers of the nineties.
-  const std::string_view word = line.substr(0, line.find_first_of(" ="));
-  return std::ranges::equal(word, keyword, {}, ascii_lower, ascii_lower);
+  return same_word(line.substr(0, line.find_first_of(" =")), keyword);
 }
 
 bool is_kept(std::string_view line, EhloFor whom) {

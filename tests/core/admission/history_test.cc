@@ -360,7 +360,7 @@ TEST(History, AFaultOfTheDialogueIsRememberedAsMisconduct) {
     const ClientRecord visit = visit_of({.misconduct = static_cast<uint8_t>(bit)}, config, kNow);
     const History history = history_of(visit, config, kNow + 1);
     ASSERT_TRUE(history.offence);
-    EXPECT_EQ(misconduct_of(*history.offence), bit);
+    EXPECT_EQ(misconduct_of(bit_of(*history.offence)), bit);
     EXPECT_EQ(with_history(0, history), kRemembered);
   }
 }
