@@ -145,12 +145,12 @@ class Headers(_Behind):
         """a peer that is not trusted is reset, whatever it sends"""
         gate = self._gate_and_sink()
         for header in (b"", v1(TRUE), v2(TRUE)):
-            client = Client(("127.0.0.1", self.port), STRANGER)
-            self.addCleanup(client.hang_up)
             try:
+                client = Client(("127.0.0.1", self.port), STRANGER)
+                self.addCleanup(client.hang_up)
                 client.send(header)
-            except OSError:
-                continue  # reset already
+            except (ConnectionResetError, BrokenPipeError):
+                continue  # reset already, perhaps before connect() has returned
             self._expect_reset(client)
         wait_nothing_left(gate)
         self.assertEqual(3, gate.counter("proxy_refused"))
