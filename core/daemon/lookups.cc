@@ -127,7 +127,8 @@ uint32_t Lookups::second() const {
 
 // Marks what is to be asked, all of it before the first is asked: to ask may give up another
 // question, of this address too, and the sum must not look complete then.
-// What is asked again counts as it was, for the others who wait and may be judged before it comes.
+// What is asked again counts as it was, for the others who wait and may be judged before it comes;
+// not when it is older than any wait, since who waits on may be in dialogue, for minutes.
 // longer: seconds beyond its expiry for which an answer is still good.
 Lookups::Marked Lookups::mark(uint32_t record, uint32_t longer) {
   Marked marked;
@@ -141,7 +142,8 @@ Lookups::Marked Lookups::mark(uint32_t record, uint32_t longer) {
     } else if (is_current(list, known) && second() < known.expires + longer) {
       ++marked.cached;
     } else {
-      if (!shared || !is_current(list, known)) known = {};
+      const bool counts = shared && is_current(list, known);
+      if (!counts || second() >= known.expires + 2 * longer) known = {};
       known.state = AnswerState::kAsked;
       marked.to_ask |= 1u << list;
     }

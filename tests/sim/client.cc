@@ -339,11 +339,12 @@ bool Client::asks_lists() const {
          !allowlisted();
 }
 
-// What was good for a client that still waited when this one came is good for this one too.
+// What was good for a client that still waited when this one came is good for this one too; that
+// client may have been told what was good for one that still waited when it came.
 Time Client::good_since() const {
   const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());
-  const Time wait = (kernel_holds() ? scenario_.kernel_wait : gate) + 1000;
-  return *accepted_at_ - std::min(*accepted_at_, wait);
+  const Time waits = 2 * (kernel_holds() ? scenario_.kernel_wait : gate) + 3000;
+  return *accepted_at_ - std::min(*accepted_at_, waits);
 }
 
 // It came out of the waiting room when its wait was over, not after another SYN-ACK.

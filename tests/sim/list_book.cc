@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -204,13 +205,16 @@ void ListBook::look(Time now) {
     seen.before = seen.state;
     seen.state = static_cast<ListState>(boards_->boards[i].state.load());
     const bool fell = seen.state == ListState::kDisabled && seen.before != ListState::kDisabled;
-    if (fell) seen.disabled = now;
+    if (fell) seen.disabled_before = std::exchange(seen.disabled, now);
     if (seen.state == ListState::kUp && seen.before != ListState::kUp) seen.up = now;
   }
 }
 
-bool ListBook::is_believed(size_t list) const {
-  return seen_[list].state == ListState::kUp || seen_[list].before == ListState::kUp;
+std::optional<Time> ListBook::believed_since(size_t list) const {
+  const Seen& seen = seen_[list];
+  if (seen.state == ListState::kUp) return seen.disabled;
+  if (seen.before != ListState::kUp) return std::nullopt;
+  return seen.state == ListState::kDisabled ? seen.disabled_before : seen.disabled;
 }
 
 // Any of the answers may have been too late for the gate, so each list may also count as nothing.
@@ -232,8 +236,9 @@ std::pair<int, int> ListBook::extremes(size_t list, const IpAddress& address, Ti
 ListBook::Bounds ListBook::bounds(const IpAddress& address, Time since) const {
   Bounds out;
   for (size_t i = 0; i < lists_.size(); ++i) {
-    if (!is_believed(i)) continue;
-    const auto [least, greatest] = extremes(i, address, seen_[i].disabled, since);
+    const auto from = believed_since(i);
+    if (!from) continue;
+    const auto [least, greatest] = extremes(i, address, *from, since);
     out.least += least;
     out.greatest += greatest;
   }

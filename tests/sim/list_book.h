@@ -106,11 +106,13 @@ class ListBook : public DnsBook {
     ListState state = ListState::kUnproven;
     ListState before = ListState::kUnproven;
     Time disabled = 0;
+    Time disabled_before = 0;  // the time before that
     Time up = 0;
   };
   // Of what was told at `from` or later and was good at `since`.
   std::pair<int, int> extremes(size_t list, const IpAddress& address, Time from, Time since) const;
-  bool is_believed(size_t list) const;
+  // Since when what a list says has been kept, if it counts or did so a moment ago.
+  std::optional<Time> believed_since(size_t list) const;
   std::optional<Named> named(const DnsQuestion& question) const;
 
   const std::vector<ListModel>& lists_;

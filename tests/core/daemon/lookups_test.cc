@@ -189,6 +189,20 @@ TEST(Lookups, AnAnswerThatIsAskedAgainCountsForTheOthersUntilTheNewOneComes) {
   EXPECT_EQ(gate.lookups->sum(4).score, 0) << "nobody else waits, and it has expired";
 }
 
+TEST(Lookups, WhoTalksForLongKeepsNoOldAnswerForNewcomers) {
+  config::Config config = kernel_config();
+  config.greet.hold = config::Hold::kGate;
+  World gate(config);
+  gate.book.ttl = 1;
+  gate.come(1, 9);
+  gate.run_for(30000);  // its wait was over long ago
+  EXPECT_EQ(gate.lookups->sum(1).score, 8);
+  gate.come(2, 9);
+  EXPECT_EQ(gate.lookups->sum(2).score, 0) << "asked again";
+  gate.run_for(100);
+  EXPECT_EQ(gate.lookups->sum(2).score, 8);
+}
+
 TEST(Prefetch, LeavesHalfOfTheQuestionsToClientsThatHaveCome) {
   config::Config config = kernel_config();
   config.dns.in_flight = 100;
