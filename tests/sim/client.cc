@@ -300,7 +300,7 @@ void Client::hand_off_begins() {
 // The score that its route is chosen by; nullopt: what the gate has heard in time is its own
 // affair.
 std::optional<int> Client::routed_by() const {
-  if (!asks_lists()) return 0;
+  if (!asks_lists() || rejected()) return 0;
   if (talks() && has_record()) return std::nullopt;  // of one who is refused without being tested
   if (may_be_spared(ScreenTest::kLists)) return std::nullopt;  // as it was on another visit
   const bool exact = scenario_.answers_all && (!kernel_holds() || script_.arrives > kAllProven);
