@@ -19,6 +19,7 @@ namespace {
 
 // A client leaves the wait this soon after its end: the timers' grain, and this kernel's moods.
 constexpr Tick kWaitGrace = kTimerGrainMs + 1000;
+constexpr Tick kMessagesBefore = 4;
 // Longer than any chain of waits that a configuration of ours allows.
 constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
@@ -114,7 +115,7 @@ void Episode::serve() {
     const bool leaving = shard_->stopping() || shard_->retired();
     const bool over = !leaving && world_.over() && !asked_to_stop_;
     if (over) world_.mend_dns();
-    if (over && slots_.used() == 0) {
+    if (over && nobody_is_left()) {
       asked_to_stop_ = true;
       reactor_.say_to_control();
     }
@@ -138,6 +139,15 @@ void Episode::see_off() {
     if (agenda_.now() > until) reactor_.violation("a wait does not end after the stop");
   }
   for (int i = 0; i < 100 && !log_.idle(); ++i) step();
+}
+
+// Checks of backends go on for ever.
+bool Episode::nobody_is_left() const {
+  for (uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (slot.phase != Phase::kFree && (slot.evidence & kOurSocket) == 0) return false;
+  }
+  return true;
 }
 
 // A question over TCP may be about to get its socket, or an accept to find nobody.
@@ -240,9 +250,11 @@ void Episode::check_wait(uint32_t index) {
   if (scenario_.kernel_wait > 0) {
     wait = scenario_.lists.empty() ? milliseconds(0) : config.dns.timeout;
   }
-  // And nobody hears of its end while a full socket keeps it on its way to another shard.
-  const Tick carried =
-      scenario_.carry.loops.empty() ? 0 : daemon::kCarryTriesMax * daemon::kCarryRetryMs;
+  // And nobody hears of its end while a full socket keeps it on its way to another shard, and
+  // messages before it.
+  const Tick carried = scenario_.carry.loops.empty()
+                           ? 0
+                           : kMessagesBefore * daemon::kCarryTriesMax * daemon::kCarryRetryMs;
   const Tick latest = slot.started + to_ticks(wait) + kWaitGrace + carried;
   if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
     reactor_.violation("a client is kept beyond its wait");
