@@ -6,6 +6,7 @@
 #include "core/admission/history.h"
 
 namespace lychgate::admission {
+
 bool defers(const config::Config& config) {
   const config::Dialogue& dialogue = config.dialogue;
   for (const config::Action action :
@@ -18,6 +19,10 @@ bool defers(const config::Config& config) {
 
 bool has_returned(const ClientRecord& network, Seconds now) {
   return network.denied_until <= now && now <= network.allowed_until;
+}
+
+bool is_delayed(const ClientRecord& network, Seconds now) {
+  return now < network.denied_until && now <= network.allowed_until;
 }
 
 ClientRecord deferral(const config::Greylist& greylist, Seconds now) {

@@ -12,7 +12,8 @@ namespace lychgate::admission {
 bool defers(const config::Config& config);
 // After greylist.delay and within greylist.window of its last deferral, or let on since.
 bool has_returned(const ClientRecord& network, Seconds now);
-// A deferral; the delay begins anew with each.
+// The delay of its last deferral is not over: whoever tries again too soon does not prolong it.
+bool is_delayed(const ClientRecord& network, Seconds now);
 ClientRecord deferral(const config::Greylist& greylist, Seconds now);
 // It came back and was let on: so it is for greylist.life.
 ClientRecord comeback(const config::Greylist& greylist, Seconds now);

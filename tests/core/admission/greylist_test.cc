@@ -38,10 +38,13 @@ TEST(Greylist, WhoWasLetOnIsSoForItsLife) {
   EXPECT_FALSE(has_returned(network, kNow + 101 + 86400));
 }
 
-TEST(Greylist, TheDelayBeginsAnewWithEachDeferral) {
-  const ClientRecord network = merge(deferral(kGreylist, kNow), deferral(kGreylist, kNow + 30));
-  EXPECT_FALSE(has_returned(network, kNow + 60));
-  EXPECT_TRUE(has_returned(network, kNow + 90));
+TEST(Greylist, ADelayIsNotProlonged) {
+  const ClientRecord network = deferral(kGreylist, kNow);
+  EXPECT_TRUE(is_delayed(network, kNow));
+  EXPECT_TRUE(is_delayed(network, kNow + 59));
+  EXPECT_FALSE(is_delayed(network, kNow + 60)) << "it may come back";
+  EXPECT_FALSE(is_delayed(network, kNow + 3601)) << "too late: deferred anew";
+  EXPECT_FALSE(is_delayed(ClientRecord{}, kNow));
 }
 
 TEST(Greylist, IsLookedUpOnlyWhereSomebodyMayBeDeferred) {
