@@ -6,8 +6,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/smtp/reply_book.h"
 #include "tests/sim/actor.h"
@@ -68,6 +70,8 @@ struct Crowd {
   const Memory* memory = nullptr;        // nullptr: nobody is remembered
   std::map<std::string, uint32_t> ever;  // accepted so far, by address
   std::map<std::string, uint32_t> syns;  // sent so far
+  // Of servers, by number; nullptr: one that the gate does not talk to.
+  const std::vector<std::unique_ptr<Actor>>* sessions = nullptr;
 };
 
 class Client : public Actor {
@@ -179,6 +183,7 @@ class Client : public Actor {
   void hear_in_talk(std::string_view bytes);
   void hear_whole_line(const std::string& line);
   void hear_answer(const std::string& line);
+  void wake_server();
   void written_in_talk(ring::Op op, std::span<const char> bytes);
   void written_reply(std::string_view bytes);
   void check_reply(smtp::ReplyId id, std::string_view bytes);

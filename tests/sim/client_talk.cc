@@ -225,11 +225,18 @@ void Client::hear_whole_line(const std::string& line) {
   if (session && ends_whole_) {
     server_ = session;
     in_.emplace(server_key(*session));
+    wake_server();
   } else if (!session && is_served_directly()) {
     deaf_ = true;
   } else if (!session && ends_whole_) {
     hear_answer(line);
   }
+}
+
+// Its server speaks only once it was heard; to one who says nothing more nobody tells it that.
+void Client::wake_server() {
+  const bool there = *server_ < crowd_.sessions->size() && (*crowd_.sessions)[*server_];
+  if (script_.total == 0 && there) (*crowd_.sessions)[*server_]->poke();
 }
 
 void Client::hear_answer(const std::string& line) {

@@ -42,6 +42,7 @@ World::World(Stage& stage, const Scenario& scenario)
   }
   open_dns();
   crowd_.lists = &book_;
+  crowd_.sessions = &cast_.sessions;
   crowd_.replies = &replies_;
   if (scenario.remembers) memory_.emplace(stage, scenario);
   crowd_.memory = memory();
