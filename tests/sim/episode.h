@@ -45,6 +45,7 @@ class Episode {
   void step();
   void plan_carries();
   void begin_carry();
+  uint64_t accepted_so_far() const;
   void look_at_carry();
   void taken_over(std::span<const uint8_t> lot, std::span<const SocketPtr> sockets);
   void check_taken_over(const Client& client, const daemon::CarriedClient& told);
