@@ -234,8 +234,11 @@ bool Client::may_be_spared(ScreenTest test) const {
          crowd_.memory->may_be_spared(script_.from.address, test, *accepted_at_);
 }
 bool Client::may_have_failed(ScreenTest test) const {
-  return crowd_.memory != nullptr &&
-         crowd_.memory->may_have_failed(script_.from.address, test, *accepted_at_);
+  if (crowd_.memory == nullptr) return false;
+  // Another visit's failure may have taken the place of what was known when this one came.
+  const bool told =
+      (record_.failed & bit_of(test)) != 0 && record_.failed_until > second_at(*accepted_at_);
+  return told || crowd_.memory->may_have_failed(script_.from.address, test, *accepted_at_);
 }
 
 void Client::looked(Op op, int result) {
