@@ -160,6 +160,7 @@ class Client : public Actor {
   bool rejected() const;  // by the access list
   bool may_be_asked_about() const;
   bool asks_lists() const;
+  bool are_verdicts_exact() const;
   bool kernel_holds() const { return scenario_.kernel_wait > 0; }
   Time good_since() const;
   bool came_when_due() const;
