@@ -413,6 +413,7 @@ void Client::check_score_when_handed_off() {
     fault(fmt::format("handed off with a score of {}", lists.whole_score(address)));
   }
   if (should_find_answers() && lists.told_since(address, *accepted_at_ + 1)) {
+  const Time shortest = kernel_holds() ? shortest_timeout() : shortest_wait();
     fault("asked about when it came, although the SYN feed had it");
   }
   // By a later attempt at another backend the lists may say something else.
@@ -428,7 +429,8 @@ void Client::check_score_when_handed_off() {
   // Nor does anybody hear what was said before it was carried to a shard with other lists.
   if (!scenario_.carry.loops.empty() && !scenario_.carry.same_lists) return;
   const Time asked = syn_told_ ? script_.arrives : *accepted_at_;
-  const int certain = lists.certain_score(address, asked, *accepted_at_ + wait, asked + timeout);
+  const int certain =
+      lists.certain_score(address, asked, *accepted_at_ + shortest, asked + timeout);
   if (certain >= dnsl.threshold) {
     fault(fmt::format("handed off with a score of {} at least", certain));
   }

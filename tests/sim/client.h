@@ -200,7 +200,11 @@ class Client : public Actor {
   bool may_be_left_unsaid() const;
   void judge_talk();
   Time shortest_wait() const;
+  // At any level of overload.
+  Time shortest(milliseconds usual,
+                std::optional<milliseconds> config::LevelSettings::*of_level) const;
   std::string talk_so_far() const;
+  Time shortest_timeout() const;
 
   const Scenario& scenario_;
   Crowd& crowd_;

@@ -112,13 +112,22 @@ bool Client::may_be_told(const std::vector<std::string>& capabilities) const {
   return true;
 }
 
-Time Client::shortest_wait() const {
-  milliseconds out = scenario_.config.greet.wait;
+Time Client::shortest(milliseconds usual,
+                      std::optional<milliseconds> config::LevelSettings::*of_level) const {
+  milliseconds out = usual;
   const config::Overload& overload = scenario_.config.overload;
   for (const auto* level : {&overload.busy, &overload.stress, &overload.emergency}) {
-    if (talks() && level->greet_wait) out = std::min(out, *level->greet_wait);
+    if (talks() && level->*of_level) out = std::min(out, *(level->*of_level));
   }
   return static_cast<Time>(out.count());
+}
+
+Time Client::shortest_wait() const {
+  return shortest(scenario_.config.greet.wait, &config::LevelSettings::greet_wait);
+}
+
+Time Client::shortest_timeout() const {
+  return shortest(scenario_.config.dns.timeout, &config::LevelSettings::dns_timeout);
 }
 
 // For whoever reads of a violation.
