@@ -348,6 +348,12 @@ bool Client::are_verdicts_exact() const {
   return scenario_.answers_all && !unproven;
 }
 
+// Lists may have fallen since its verdict.
+int Client::most_of_lists() const {
+  if (most_at_verdict_) return *most_at_verdict_;
+  return crowd_.lists->greatest_ever(script_.from.address, good_since(), *accepted_at_);
+}
+
 // What was good for a client that still waited when this one came is good for this one too; that
 // client may have been told what was good for one that still waited when it came.
 Time Client::good_since() const {
@@ -407,13 +413,13 @@ void Client::check_score_when_handed_off() {
   const auto timeout = static_cast<Time>(scenario_.config.dns.timeout.count());
   const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());
   const Time wait = kernel_holds() ? timeout : gate;
+  const Time shortest = kernel_holds() ? shortest_timeout() : shortest_wait();
   const ListBook& lists = *crowd_.lists;
   const IpAddress& address = script_.from.address;
   if (are_verdicts_exact() && lists.whole_score(address) >= dnsl.threshold) {
     fault(fmt::format("handed off with a score of {}", lists.whole_score(address)));
   }
   if (should_find_answers() && lists.told_since(address, *accepted_at_ + 1)) {
-  const Time shortest = kernel_holds() ? shortest_timeout() : shortest_wait();
     fault("asked about when it came, although the SYN feed had it");
   }
   // By a later attempt at another backend the lists may say something else.
@@ -440,11 +446,11 @@ void Client::check_score_when_handed_off() {
 void Client::check_listed_reply(std::string_view line) {
   const config::Dnsl& dnsl = scenario_.config.dnsl;
   const ListBook& lists = *crowd_.lists;
-  const auto bounds = lists.bounds(script_.from.address, good_since());
+  const int most = most_of_lists();
   if (!asks_lists()) fault("refused by lists that it was not measured with");
   if (may_have_failed(ScreenTest::kLists)) return;
-  if (bounds.greatest < dnsl.threshold) {
-    fault(fmt::format("refused by lists with a score of {} at most", bounds.greatest));
+  if (most < dnsl.threshold) {
+    fault(fmt::format("refused by lists with a score of {} at most", most));
   }
   const int whole = lists.whole_score(script_.from.address);
   if (are_verdicts_exact() && whole < dnsl.threshold) {
@@ -469,6 +475,7 @@ void Client::check_listed_reply(std::string_view line) {
 }
 
 void Client::written(Op op, std::span<const char> bytes) {
+  if (op != Op::kTeaser && asks_lists() && !most_at_verdict_) most_at_verdict_ = most_of_lists();
   if (talks()) return written_in_talk(op, bytes);
   if (op == Op::kTeaser) {
     if (kernel_holds() || allowlisted() || known_ || offender_ || reply_ || relayed_)

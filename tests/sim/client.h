@@ -195,16 +195,17 @@ class Client : public Actor {
   void check_handed_over();
   bool may_be_guilty() const;
   bool has_record() const;
+  int most_of_lists() const;
   bool action_counts(const config::DialogueTest& test) const;
   std::optional<smtp::ReplyId> identify(std::string_view bytes) const;
   bool may_be_left_unsaid() const;
   void judge_talk();
-  Time shortest_wait() const;
   // At any level of overload.
   Time shortest(milliseconds usual,
                 std::optional<milliseconds> config::LevelSettings::*of_level) const;
-  std::string talk_so_far() const;
+  Time shortest_wait() const;
   Time shortest_timeout() const;
+  std::string talk_so_far() const;
 
   const Scenario& scenario_;
   Crowd& crowd_;
@@ -241,6 +242,8 @@ class Client : public Actor {
   bool offender_ = false;  // likewise
   ClientRecord record_;    // likewise
   bool let_off_ = false;   // by the lists, before the wait was over
+  // What the lists may have said of it until the gate's first word, which is after its verdict.
+  std::optional<int> most_at_verdict_;
   std::optional<smtp::ReplyId> heard_reply_;
   std::optional<uint32_t> server_;
   // Of its talk.

@@ -348,9 +348,8 @@ bool Client::may_be_guilty() const {
   const config::Config& config = scenario_.config;
   if (guilty_ || rejected() || offender_ || has_record()) return true;
   if (found_talking_ && config.greet.pregreet != config::Action::kIgnore) return true;
-  const bool listed =
-      asks_lists() && config.dnsl.action != config::Action::kIgnore &&
-      crowd_.lists->bounds(script_.from.address, good_since()).greatest >= config.dnsl.threshold;
+  const bool listed = asks_lists() && config.dnsl.action != config::Action::kIgnore &&
+                      most_of_lists() >= config.dnsl.threshold;
   const TalkScript& talk = script_.talk;
   const bool hurries = talk.pipelines || (script_.speaks_early && talk.early > 1);
   return listed || (hurries && action_counts(config.dialogue.pipelining)) ||

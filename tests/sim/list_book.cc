@@ -202,52 +202,52 @@ void ListBook::look(Time now) {
   if (boards_ == nullptr) return;
   for (size_t i = 0; i < lists_.size(); ++i) {
     Seen& seen = seen_[i];
-    seen.before = seen.state;
-    seen.state = static_cast<ListState>(boards_->boards[i].state.load());
-    const bool fell = seen.state == ListState::kDisabled && seen.before != ListState::kDisabled;
-    if (fell) seen.disabled_before = std::exchange(seen.disabled, now);
-    if (seen.state == ListState::kUp && seen.before != ListState::kUp) seen.up = now;
+    const auto state = static_cast<ListState>(boards_->boards[i].state.load());
+    const ListState before = std::exchange(seen.state, state);
+    if (state == before) continue;
+    if (before == ListState::kUp) seen.stretches.back().ends = now;
+    if (state == ListState::kUp) seen.stretches.push_back({seen.disabled, now});
+    if (state == ListState::kDisabled) seen.disabled = now;
   }
 }
 
-std::optional<Time> ListBook::believed_since(size_t list) const {
-  const Seen& seen = seen_[list];
-  if (seen.state == ListState::kUp) return seen.disabled;
-  if (seen.before != ListState::kUp) return std::nullopt;
-  return seen.state == ListState::kDisabled ? seen.disabled_before : seen.disabled;
+bool ListBook::Seen::is_up_since(Time time) const {
+  return state == ListState::kUp && stretches.back().begins <= time;
 }
 
 // Any of the answers may have been too late for the gate, so each list may also count as nothing.
-std::pair<int, int> ListBook::extremes(size_t list, const IpAddress& address, Time from,
-                                       Time since) const {
+std::pair<int, int> ListBook::extremes(size_t list, const IpAddress& address,
+                                       const Stretch& stretch, Time since) const {
   const auto found = told_.find({list, address.bytes});
   if (found == told_.end()) return {0, 0};
   int least = 0;
   int greatest = 0;
   for (const Told& told : found->second) {
-    if (told.at < from || told.until + kUnderWay < since) continue;
+    const bool believed =
+        told.at >= stretch.believed && (!stretch.ends || told.at <= *stretch.ends);
+    if (!believed || told.until + kUnderWay < since) continue;
     least = std::min(least, told.worth);
     greatest = std::max(greatest, told.worth);
   }
   return {least, greatest};
 }
 
-// None counts of a list that is not up, nor one from before it was last disabled.
-ListBook::Bounds ListBook::bounds(const IpAddress& address, Time since) const {
-  Bounds out;
+int ListBook::greatest_ever(const IpAddress& address, Time since, Time from) const {
+  int sum = 0;
   for (size_t i = 0; i < lists_.size(); ++i) {
-    const auto from = believed_since(i);
-    if (!from) continue;
-    const auto [least, greatest] = extremes(i, address, *from, since);
-    out.least += least;
-    out.greatest += greatest;
+    int most = 0;
+    for (const Stretch& stretch : seen_[i].stretches) {
+      if (stretch.ends && *stretch.ends < from) continue;
+      most = std::max(most, extremes(i, address, stretch, since).second);
+    }
+    sum += most;
   }
-  return out;
+  return sum;
 }
 
 int ListBook::least_ever(const IpAddress& address, Time since) const {
   int sum = 0;
-  for (size_t i = 0; i < lists_.size(); ++i) sum += extremes(i, address, 0, since).first;
+  for (size_t i = 0; i < lists_.size(); ++i) sum += extremes(i, address, {}, since).first;
   return sum;
 }
 
@@ -258,7 +258,7 @@ int ListBook::certain_score(const IpAddress& address, Time since, Time until,
   for (size_t i = 0; i < lists_.size(); ++i) {
     const Seen& seen = seen_[i];
     const auto found = told_.find({i, address.bytes});
-    const bool trusted = seen.state == ListState::kUp && seen.up + kRead <= until &&
+    const bool trusted = until >= kRead && seen.is_up_since(until - kRead) &&
                          (seen.disabled == 0 || seen.disabled < since);
     int worth = 0;
     bool certain = false;
@@ -270,7 +270,7 @@ int ListBook::certain_score(const IpAddress& address, Time since, Time until,
                   return told.whole && told.at >= since && told.at + kRead <= limit;
                 });
     }
-    sum += certain ? worth : extremes(i, address, 0, since).first;
+    sum += certain ? worth : extremes(i, address, {}, since).first;
   }
   return sum;
 }
@@ -299,9 +299,9 @@ bool ListBook::told_since(const IpAddress& address, Time since) const {
 }
 
 bool ListBook::all_up(Time since) const {
-  return std::all_of(seen_.begin(), seen_.end(), [&](const Seen& seen) {
-    return seen.state == ListState::kUp && seen.up + kRead <= since;
-  });
+  return since >= kRead && std::ranges::all_of(seen_, [&](const Seen& seen) {
+           return seen.is_up_since(since - kRead);
+         });
 }
 
 const ListModel* ListBook::find(std::string_view zone) const {

@@ -69,12 +69,9 @@ class ListBook : public DnsBook {
   // After each step of the gate.
   void look(Time now);
 
-  // The bounds of a score made now of answers that were good at `since` or came after it.
-  struct Bounds {
-    int least = 0;
-    int greatest = 0;
-  };
-  Bounds bounds(const IpAddress& address, Time since) const;
+  // The most that a score can have been that was made at `from` or later, by lists that were up, of
+  // answers that were good at `since` or came after it.
+  int greatest_ever(const IpAddress& address, Time since, Time from) const;
   // The least that it may have been at some time since, by lists that may have fallen meanwhile.
   int least_ever(const IpAddress& address, Time since) const;
   // What a client, the first of its address, has at the least when it is judged at `until`: what
@@ -102,17 +99,21 @@ class ListBook : public DnsBook {
     bool whole = false;
     bool kept = false;  // no error code, after which the gate asks again
   };
+  // A time for which a list is up: it is believed what it has said since it fell before that.
+  struct Stretch {
+    Time believed = 0;
+    Time begins = 0;
+    std::optional<Time> ends{};
+  };
   struct Seen {
     ListState state = ListState::kUnproven;
-    ListState before = ListState::kUnproven;
     Time disabled = 0;
-    Time disabled_before = 0;  // the time before that
-    Time up = 0;
+    std::vector<Stretch> stretches{};
+    bool is_up_since(Time time) const;  // or longer
   };
-  // Of what was told at `from` or later and was good at `since`.
-  std::pair<int, int> extremes(size_t list, const IpAddress& address, Time from, Time since) const;
-  // Since when what a list says has been kept, if it counts or did so a moment ago.
-  std::optional<Time> believed_since(size_t list) const;
+  // Of what is believed in this stretch and was good at `since`.
+  std::pair<int, int> extremes(size_t list, const IpAddress& address, const Stretch& stretch,
+                               Time since) const;
   std::optional<Named> named(const DnsQuestion& question) const;
 
   const std::vector<ListModel>& lists_;
