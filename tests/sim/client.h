@@ -263,7 +263,6 @@ class Client : public Actor {
   bool unread_ = false;     // a reply did not fit into its socket
   std::string expected_;    // replies of the gate, not yet heard
   std::string told_;        // in answer to EHLO
-  bool guilty_ = false;     // may have been when it was last replied to
   bool ends_whole_ = true;  // the last line that was heard ends its reply
   std::vector<smtp::ReplyId> replies_;
 };

@@ -320,8 +320,7 @@ void Client::check_reply(ReplyId id, std::string_view bytes) {
   // One line alone is the answer to HELO, too.
   if (id == ReplyId::kEhlo || id == ReplyId::kHelo) told_ = bytes;
   if (id == ReplyId::kRefuseListed || id == ReplyId::kDropListed) check_listed_reply(bytes);
-  guilty_ = may_be_guilty();
-  if (guilty_) return;
+  if (may_be_guilty()) return;
   // Bytes behind what must be the last are answered so whatever the tests are.
   const bool hurries = script_.talk.pipelines || (script_.speaks_early && script_.talk.early > 1);
   if (id == ReplyId::kDropProtocol && hurries) return;
@@ -346,7 +345,7 @@ bool Client::has_record() const {
 
 bool Client::may_be_guilty() const {
   const config::Config& config = scenario_.config;
-  if (guilty_ || rejected() || offender_ || has_record()) return true;
+  if (rejected() || offender_ || has_record()) return true;
   if (found_talking_ && config.greet.pregreet != config::Action::kIgnore) return true;
   const bool listed = asks_lists() && config.dnsl.action != config::Action::kIgnore &&
                       most_of_lists() >= config.dnsl.threshold;
