@@ -104,7 +104,10 @@ class Client : public Actor {
   const Socket& socket() const { return *socket_; }
   uint64_t sent() const { return said_.size() + out_.sent(); }
   // Bytes in all once its server has greeted it.
-  uint64_t length() const { return said_.size() + script_.total; }
+  uint64_t length() const {
+    const bool left_off = broke_off_ && unsaid_.empty();
+    return said_.size() + (left_off ? 0 : script_.total);
+  }
   // Of these, what the gate has taken and not passed on.
   uint64_t consumed() const;
   // These are its bytes from offset on.
