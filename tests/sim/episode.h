@@ -40,7 +40,6 @@ class Episode {
   std::optional<daemon::SynFeed> make_syn_feed();
   void serve();
   void see_off();
-  bool nobody_is_left() const;
   bool busy() const;
   void step();
   void plan_carries();
