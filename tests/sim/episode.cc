@@ -140,7 +140,8 @@ void Episode::see_off() {
     step();
     if (agenda_.now() > until) reactor_.violation("a wait does not end after the stop");
   }
-  for (int i = 0; i < 100 && !log_.idle(); ++i) step();
+  // Nor does it end before its last visits and lines have gone.
+  for (int i = 0; i < 100 && !shard_->finished(tick()); ++i) step();
 }
 
 // A question over TCP may be about to get its socket, or an accept to find nobody.
