@@ -45,7 +45,8 @@ void Shard::carry_on(Tick now) {
     carry_in_->advance();
     if (carry_in_->over()) carry_in_.reset();
   }
-  if (retired_ && outbox_ && nobody_left()) outbox_->hurry();
+  const bool ends = retired_ && (nobody_left() || tick_reached(now, drain_until_));
+  if (ends && outbox_) outbox_->hurry();
 }
 
 void Shard::adopted(const ring::Completion& completion, Tick now) {

@@ -35,6 +35,13 @@ class Zone : public sim::DnsBook {
   std::vector<std::string> asked;
 };
 
+class Steward : public sim::PacketFar {
+ public:
+  void packet_came(int, std::span<const char>) override { ++messages; }
+
+  uint32_t messages = 0;
+};
+
 class Memory : public VisitorBook {
  public:
   std::optional<ClientRecord> find(const ClientKey& key) override {
@@ -102,6 +109,7 @@ class ShardTest : public testing::Test {
                                                 .dns_key = {5, 6},
                                                 .syn_feed = &*feed_,
                                                 .book = &book_,
+                                                .steward_fd = line_,
                                                 .carry_fd = carry_end_},
                                      world_.slots, world_.now());
     ASSERT_TRUE(shard_->start(world_.now()));
@@ -154,16 +162,18 @@ class ShardTest : public testing::Test {
   sim::SmallWorld world_{{.slots = 1024, .faults = {}}};
   Zone zone_book_;
   Memory book_;
+  Steward steward_;
+  config::Config config_;
   std::unique_ptr<Shard> shard_;
 
  private:
-  config::Config config_;
   std::string zone_ = std::string(dns::kNameBytesMax, '\0');
   ListsPlan plan_;
   SharedBoards shared_;
   sim::Stage stage_{world_.agenda, world_.random, world_.reactor};
   sim::DnsServer server_{stage_, zone_book_, sim::DnsManners{}};
   std::vector<int> sockets_;
+  int line_ = world_.reactor.make_packet_socket(steward_, 0);
   LogSink sink_{config::LogTarget::kFile, world_.reactor.make_log(), "gate", "mail"};
   Log log_{sink_, world_.reactor, world_.counters.shards()[0], 1};
   std::optional<SynFeed> feed_;
@@ -279,6 +289,29 @@ TEST_F(ShardTest, AStoppingShardWaitsForTheOneBeforeNoLongerThanItsDrain) {
   EXPECT_FALSE(shard_->finished(world_.now()));
   run_for(1000);
   EXPECT_TRUE(shard_->finished(world_.now()));
+}
+
+// It slept on until something else happened, if that visit had been resting.
+TEST_F(ShardTest, ARetiredShardOverItsDrainEndsWithItsLastVisit) {
+  make(config::Hold::kGate, true);  // the shard before may still send somebody
+  config_.drain = milliseconds(0);
+  ClientRecord& record = book_.records[client(1).text()];  // has only its wait to serve
+  record.passed_until.fill(kWall + 3600);
+  record.passed_until[static_cast<size_t>(ScreenTest::kPregreet)] = 0;
+  shard_->open_doors();
+  world_.arrive();
+  run_for(20);
+  world_.arrive();
+  run_for(20);
+  shard_->retire({}, world_.now());
+  const Tick until = world_.now() + to_ticks(config_.greet.wait);
+  run_for(until - world_.now());
+  EXPECT_EQ(steward_.messages, 1U) << "the second visit rests";
+  while (!shard_->finished(world_.now()) && world_.reactor.violations().empty()) {
+    shard_->handle(world_.reactor.turn(shard_->wait(world_.now())), world_.now());
+  }
+  EXPECT_EQ(steward_.messages, 2U);
+  EXPECT_LE(world_.now(), until + kVisitRestMs);
 }
 
 TEST_F(ShardTest, WhoWasAboutToBeCarriedHearsThatTheGateStops) {
