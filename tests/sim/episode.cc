@@ -19,7 +19,8 @@ namespace {
 
 // A client leaves the wait this soon after its end: the timers' grain, and this kernel's moods.
 constexpr Tick kWaitGrace = kTimerGrainMs + 1000;
-constexpr Tick kMessagesBefore = 4;
+// By so much a pause of the gate is longer, in the mean, where turns take time.
+constexpr Tick kBusyTurn = 10;
 // Longer than any chain of waits that a configuration of ours allows.
 constexpr Time kLongestRun = Time{30} * 60 * 1000;
 
@@ -244,11 +245,10 @@ void Episode::check_wait(uint32_t index) {
   if (scenario_.kernel_wait > 0) {
     wait = scenario_.lists.empty() ? milliseconds(0) : config.dns.timeout;
   }
-  // And nobody hears of its end while a full socket keeps it on its way to another shard, and
-  // messages before it.
-  const Tick carried = scenario_.carry.loops.empty()
-                           ? 0
-                           : kMessagesBefore * daemon::kCarryTriesMax * daemon::kCarryRetryMs;
+  // And nobody hears of its end while a full socket keeps it on its way to another shard.
+  const Tick retry =
+      daemon::kCarryRetryMs + (scenario_.kernel.faults.busy_percent > 0 ? kBusyTurn : 0);
+  const Tick carried = scenario_.carry.loops.empty() ? 0 : daemon::kCarryTriesMax * retry;
   const Tick latest = slot.started + to_ticks(wait) + kWaitGrace + carried;
   if (is_waiting(slot.phase) && tick_reached(tick(), latest)) {
     reactor_.violation("a client is kept beyond its wait");
