@@ -65,9 +65,19 @@ bool Client::allowlisted() const {
   return scenario_.access.lookup(script_.from.address) == admission::AccessResult::kPermit;
 }
 
-bool Client::rejected() const {
+bool Client::is_on_reject_list() const {
   return scenario_.config.access.reject != config::Action::kIgnore &&
          scenario_.access.lookup(script_.from.address) == admission::AccessResult::kReject;
+}
+
+// Who is deferred is let on when its network comes back.
+bool Client::is_forgiven(config::Action action) const {
+  return action == config::Action::kDefer && crowd_.memory != nullptr &&
+         crowd_.memory->may_have_returned(script_.from.address);
+}
+
+bool Client::rejected() const {
+  return is_on_reject_list() && !is_forgiven(scenario_.config.access.reject);
 }
 
 void Client::come(bool syn_told) {
@@ -211,7 +221,7 @@ void Client::accepted() {
   ++crowd_.clients;
   if (script_.proxied()) return;  // nobody knows who it is yet, and there are no limits
   if (crowd_.memory != nullptr && !allowlisted()) {
-    known_ = !rejected() && crowd_.memory->is_known(script_.from.address);
+    known_ = !is_on_reject_list() && crowd_.memory->is_known(script_.from.address);
     offender_ = crowd_.memory->is_offender(script_.from.address);
   }
   const config::Limits& limits = scenario_.config.limits;
@@ -257,7 +267,8 @@ void Client::looked(Op op, int result) {
 // What was seen decides; who comes from the kernel is always seen.
 void Client::check_looks() {
   if (found_gone_) fault("handed off although it was seen to be gone");
-  if (found_talking_ && scenario_.config.greet.pregreet != config::Action::kIgnore) {
+  const config::Action pregreet = scenario_.config.greet.pregreet;
+  if (found_talking_ && pregreet != config::Action::kIgnore && !is_forgiven(pregreet)) {
     fault("handed off although it was seen to speak early");
   }
   if (kernel_holds() && !found_silent_ && !found_talking_) fault("handed off without a look");
@@ -292,7 +303,8 @@ void Client::hand_off_begins() {
   check_score_when_handed_off();
   if (may_be_spared(ScreenTest::kPregreet)) return;
   const bool early = first_byte_at_ && *first_byte_at_ < served;
-  if (early && config.greet.pregreet != config::Action::kIgnore) {
+  const config::Action pregreet = config.greet.pregreet;
+  if (early && pregreet != config::Action::kIgnore && !is_forgiven(pregreet)) {
     fault("handed off although it spoke early");
   }
   if (left_at_ && *left_at_ < served && !first_byte_at_) {
@@ -304,6 +316,7 @@ void Client::hand_off_begins() {
 // affair.
 std::optional<int> Client::routed_by() const {
   if (!asks_lists() || rejected()) return 0;
+  if (is_on_reject_list()) return std::nullopt;
   if (talks() && has_record()) return std::nullopt;  // of one who is refused without being tested
   if (may_be_spared(ScreenTest::kLists)) return std::nullopt;  // as it was on another visit
   const bool exact = are_verdicts_exact() && (!kernel_holds() || script_.arrives > kAllProven);
@@ -411,6 +424,7 @@ bool Client::may_be_let_off() const {
 void Client::check_score_when_handed_off() {
   const config::Dnsl& dnsl = scenario_.config.dnsl;
   if (!asks_lists() || dnsl.action == config::Action::kIgnore) return;
+  if (is_forgiven(dnsl.action)) return;
   if (may_be_spared(ScreenTest::kLists)) return;
   const auto timeout = static_cast<Time>(scenario_.config.dns.timeout.count());
   const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());

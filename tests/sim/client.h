@@ -160,7 +160,9 @@ class Client : public Actor {
   void hear_line(const std::string& line);
   void fault(const std::string& text);
   bool allowlisted() const;
-  bool rejected() const;  // by the access list
+  bool is_on_reject_list() const;
+  bool rejected() const;  // by the access list, for certain
+  bool is_forgiven(config::Action action) const;
   bool may_be_asked_about() const;
   bool asks_lists() const;
   bool are_verdicts_exact() const;

@@ -260,7 +260,8 @@ bool Client::must_be_last() const {
   const std::string pending = replayed(consumed()).pending;
   std::string verb = pending.substr(0, pending.find(' '));
   std::ranges::transform(verb, verb.begin(), [](unsigned char c) { return std::toupper(c); });
-  return verb == "STARTTLS" || action_counts(scenario_.config.dialogue.pipelining);
+  const config::DialogueTest& test = scenario_.config.dialogue.pipelining;
+  return verb == "STARTTLS" || (action_counts(test) && !is_forgiven(test.action));
 }
 
 void Client::written_in_talk(Op op, std::span<const char> bytes) {
@@ -312,7 +313,8 @@ void Client::written_reply(std::string_view bytes) {
 void Client::check_reply(ReplyId id, std::string_view bytes) {
   if (id == ReplyId::kGreeting) {
     if (gate_greeted_) fault("greeted twice");
-    if (found_talking_ && scenario_.config.greet.pregreet != config::Action::kIgnore) {
+    const config::Action pregreet = scenario_.config.greet.pregreet;
+    if (found_talking_ && pregreet != config::Action::kIgnore && !is_forgiven(pregreet)) {
       fault("greeted although it was seen to speak early");
     }
     gate_greeted_ = true;
@@ -345,7 +347,7 @@ bool Client::has_record() const {
 
 bool Client::may_be_guilty() const {
   const config::Config& config = scenario_.config;
-  if (rejected() || offender_ || has_record()) return true;
+  if (is_on_reject_list() || offender_ || has_record()) return true;
   if (found_talking_ && config.greet.pregreet != config::Action::kIgnore) return true;
   const bool listed = asks_lists() && config.dnsl.action != config::Action::kIgnore &&
                       most_of_lists() >= config.dnsl.threshold;
@@ -363,7 +365,7 @@ void Client::check_handed_over() {
   const config::Dialogue& dialogue = scenario_.config.dialogue;
   if (kept.empty() || ends_with_exempt(kept, dialogue.exempt)) return;
   const auto taken = [&](const config::DialogueTest& test, ScreenTest which) {
-    return action_counts(test) && !may_be_spared(which);
+    return action_counts(test) && !may_be_spared(which) && !is_forgiven(test.action);
   };
   if (taken(dialogue.bare_newline, ScreenTest::kBareNewline) && has_bare_newline(kept)) {
     fault("handed over although it ended a line with LF alone");

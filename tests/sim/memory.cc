@@ -129,6 +129,14 @@ bool Memory::may_have_failed(const IpAddress& address, ScreenTest test, Time sin
   return (record.failed & bit_of(test)) != 0 && record.failed_until > second_at(since);
 }
 
+bool Memory::may_have_returned(const IpAddress& address) const {
+  const ClientKey key = ClientKey::of_network(address);
+  const auto found = book_.find({key.encoded().begin(), key.encoded().end()});
+  if (found == book_.end()) return false;
+  const auto delay = static_cast<Seconds>(scenario_.config.greylist.delay.count() / 1000);
+  return second_at(stage_.agenda.now()) >= found->second.first_seen + delay;
+}
+
 bool Memory::is_offender(const IpAddress& address) const {
   const config::Config& config = scenario_.config;
   const Time later = stage_.agenda.now() + Time{kMargin} * 1000;

@@ -39,6 +39,8 @@ class Memory : public daemon::VisitorBook, public PacketFar {
   bool may_be_known(const IpAddress& address, Time since) const;
   bool may_be_spared(const IpAddress& address, ScreenTest test, Time since) const;
   bool may_have_failed(const IpAddress& address, ScreenTest test, Time since) const;
+  // Its network was deferred, and the delay is over.
+  bool may_have_returned(const IpAddress& address) const;
   // The same for certain, of one who comes now.
   bool is_known(const IpAddress& address) const;
   bool is_offender(const IpAddress& address) const;
