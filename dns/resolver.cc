@@ -79,12 +79,14 @@ void Resolver::append(List& list, uint32_t query, Link Query::*link) {
     (queries_[list.tail].*link).next = query;
   }
   list.tail = query;
+  ++list.size;
 }
 
 void Resolver::prepend(List& list, uint32_t query, Link Query::*link) {
   queries_[query].*link = {list.head, kNoQuery};
   (list.head == kNoQuery ? list.tail : (queries_[list.head].*link).prev) = query;
   list.head = query;
+  ++list.size;
 }
 
 void Resolver::unlink(List& list, uint32_t query, Link Query::*link) {
@@ -92,6 +94,7 @@ void Resolver::unlink(List& list, uint32_t query, Link Query::*link) {
   (mine.prev == kNoQuery ? list.head : (queries_[mine.prev].*link).next) = mine.next;
   (mine.next == kNoQuery ? list.tail : (queries_[mine.next].*link).prev) = mine.prev;
   queries_[query].*link = {};
+  --list.size;
 }
 
 Resolver::List& Resolver::turn_list(const Query& query) {

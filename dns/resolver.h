@@ -78,6 +78,10 @@ class Resolver {
   std::optional<Tick> next_wake(Tick now) const;
 
   uint32_t open() const { return open_; }
+  // So many more questions would be sent at the end of this turn, before any that is asked later.
+  bool has_room_for(uint32_t questions) const {
+    return servers_.room() >= unsent_.size + questions;
+  }
   const Servers& servers() const { return servers_; }
   void check_invariants() const;
 
@@ -111,6 +115,7 @@ class Resolver {
   struct List {
     uint32_t head = kNoQuery;
     uint32_t tail = kNoQuery;
+    uint32_t size = 0;
   };
 
   Resolver(const ResolverParts& parts, PrivateMemory packets, PrivateMemory streams);

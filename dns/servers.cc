@@ -67,6 +67,14 @@ std::optional<uint32_t> Servers::pick(uint32_t tried, uint64_t random, Tick now)
   return better_is_full ? std::nullopt : second_best;
 }
 
+uint32_t Servers::room() const {
+  uint32_t room = 0;
+  for (const Server& server : servers_) {
+    if (!server.down && server.open < server.window) room += server.window - server.open;
+  }
+  return room;
+}
+
 void Servers::foresee(uint64_t random) const {
   const size_t server = (random >> 32) % servers_.size();
   const Socket& socket = sockets_[server * size_t{per_server_} + random % per_server_];

@@ -81,6 +81,8 @@ class Servers {
   bool is_down(uint32_t server) const { return servers_[server].down; }
   uint32_t open(uint32_t server) const { return servers_[server].open; }
   uint32_t window(uint32_t server) const { return servers_[server].window; }
+  // Questions that may be sent at once to servers that answer.
+  uint32_t room() const;
 
  private:
   struct Server {

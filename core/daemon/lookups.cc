@@ -189,10 +189,12 @@ void Lookups::move(uint32_t from, uint32_t to) {
   leave(from);
 }
 
-// Questions for clients that have come go first: half of dns.in_flight is theirs.
+// Questions for clients that have come never wait behind these: half of dns.in_flight is theirs,
+// and nothing is asked here that is not sent at once.
 Lookups::Prefetched Lookups::prefetch(const IpAddress& address, Tick now) {
   keep_time(now);
-  if (resolver_->open() > config_.dns.in_flight / 2) return Prefetched::kNoRoom;
+  const bool room = resolver_->has_room_for(static_cast<uint32_t>(lists_.size()));
+  if (!room || resolver_->open() > config_.dns.in_flight / 2) return Prefetched::kNoRoom;
   const uint32_t record = inquiries_.keep(address);
   if (record == InquiryId::kNoRecord) return Prefetched::kNoRoom;
   if (inquiries_.first_waiter(record) != kNoSlot) return Prefetched::kKnown;

@@ -355,12 +355,10 @@ bool Client::asks_lists() const {
          !allowlisted();
 }
 
-// All lists are proven soon, unless by a successor of the shard, which is not simulated. Questions
-// are sent in the order of asking: those about a flood of forged SYNs keep a client's waiting.
+// All lists are proven soon, unless by a successor of the shard, which is not simulated.
 bool Client::are_verdicts_exact() const {
   const bool unproven = scenario_.carry.retires && !crowd_.lists->all_up(stage_.agenda.now());
-  const bool flooded = scenario_.syn.forged > 0 && scenario_.config.greet.syn_feed == 20000;
-  return scenario_.answers_all && !unproven && !flooded;
+  return scenario_.answers_all && !unproven;
 }
 
 // Lists may have fallen since its verdict.

@@ -218,12 +218,31 @@ TEST(Prefetch, LeavesHalfOfTheQuestionsToClientsThatHaveCome) {
   EXPECT_EQ(gate.expect(99), Prefetched::kAsked) << "once these are answered";
 }
 
+// Questions are sent in the order of asking: those about a flood of forged addresses once kept
+// those of a client waiting until it was judged.
+TEST(Prefetch, AsksNoMoreThanIsSentAtOnce) {
+  World gate;
+  const uint32_t room = gate.lookups->resolver().servers().room();
+  uint32_t asked = 0;
+  while (gate.expect(100 + asked) == Prefetched::kAsked) ++asked;
+  EXPECT_EQ(asked, room / kLists);
+  gate.lookups->advance(gate.world.now(), {});
+  EXPECT_EQ(gate.lookups->resolver().servers().room(), room - asked * kLists) << "all are sent";
+  EXPECT_EQ(gate.expect(99), Prefetched::kNoRoom) << "while none is answered";
+  gate.come(1);
+  gate.run_for(1000);
+  EXPECT_EQ(gate.decided, std::vector<uint32_t>{1});
+}
+
 // The questions of a record that was given to another address are still answered.
 TEST(Prefetch, ForgetsTheAddressesExpectedForLongest) {
   config::Config config = kernel_config();
   config.dns.cache = 0;
   World gate(config);
-  for (uint32_t i = 0; i < 300; ++i) ASSERT_EQ(gate.expect(100 + i), Prefetched::kAsked);
+  for (uint32_t i = 0; i < 300; ++i) {
+    if (i % 50 == 0) gate.run_for(1000);
+    ASSERT_EQ(gate.expect(100 + i), Prefetched::kAsked);
+  }
   EXPECT_EQ(gate.lookups->inquiries().known(), 64U);
   gate.run_for(1000);
   EXPECT_EQ(gate.lookups->resolver().open(), 0U);
