@@ -407,6 +407,7 @@ std::optional<Tick> Resolver::next_wake(Tick now) const {
 
 void Resolver::check_invariants() const {
   uint32_t aged = 0;
+  uint32_t unsent = 0;
   uint32_t seats = 0;
   uint32_t before = kNoQuery;
   for (uint32_t i = by_age_.head; i != kNoQuery; i = queries_[i].age.next) {
@@ -423,9 +424,9 @@ void Resolver::check_invariants() const {
   }
   for (uint32_t i = unsent_.head; i != kNoQuery; i = queries_[i].turn.next) {
     LYCH_CHECK(queries_[i].state == State::kQueued && queries_[i].attempts == 0);
-    ++aged;
+    ++unsent;
   }
-  LYCH_CHECK(aged == open_ && open_ <= config_.in_flight);
+  LYCH_CHECK(unsent == unsent_.size && aged + unsent == open_ && open_ <= config_.in_flight);
   uint32_t counted = 0;
   for (uint32_t s = 0; s < servers_.count(); ++s) counted += servers_.open(s);
   LYCH_CHECK(counted <= seats);  // overdue ones no longer count

@@ -78,9 +78,9 @@ class Resolver {
   std::optional<Tick> next_wake(Tick now) const;
 
   uint32_t open() const { return open_; }
-  // So many more questions would be sent at the end of this turn, before any that is asked later.
+  // So many more questions find a window open.
   bool has_room_for(uint32_t questions) const {
-    return servers_.room() >= unsent_.size + questions;
+    return servers_.room() >= retries_.size + unsent_.size + questions;
   }
   const Servers& servers() const { return servers_; }
   void check_invariants() const;

@@ -21,8 +21,8 @@ bool has_returned(const ClientRecord& network, Seconds now) {
   return network.denied_until <= now && now <= network.allowed_until;
 }
 
-bool is_delayed(const ClientRecord& network, Seconds now) {
-  return now < network.denied_until && now <= network.allowed_until;
+bool is_deferred(const ClientRecord& network, Seconds now) {
+  return network.denied_until != 0 && now <= network.allowed_until;
 }
 
 ClientRecord deferral(const config::Greylist& greylist, Seconds now) {

@@ -12,8 +12,9 @@ namespace lychgate::admission {
 bool defers(const config::Config& config);
 // After greylist.delay and within greylist.window of its last deferral, or let on since.
 bool has_returned(const ClientRecord& network, Seconds now);
-// The delay of its last deferral is not over: whoever tries again too soon does not prolong it.
-bool is_delayed(const ClientRecord& network, Seconds now);
+// It was deferred within greylist.window, so who is deferred now came too soon: that does not
+// prolong the delay. (It may be over since; what counts is when a client comes.)
+bool is_deferred(const ClientRecord& network, Seconds now);
 ClientRecord deferral(const config::Greylist& greylist, Seconds now);
 // It came back and was let on: so it is for greylist.life.
 ClientRecord comeback(const config::Greylist& greylist, Seconds now);

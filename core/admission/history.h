@@ -17,8 +17,8 @@ struct History {
   // Bits of ScreenTest: enabled tests that need not be taken now.
   uint8_t passed = 0;
   bool passed_before = false;  // every enabled test, be it that a pass has expired
-  // Failed the test not long ago, and that test's action is enforce or drop: refused at once. Of
-  // several the one whose reply the client would hear.
+  // Failed the test not long ago, and that test's action is enforce, drop or hold: refused at
+  // once. Of several the one whose reply the client would hear.
   std::optional<ScreenTest> offence;
   bool allowed = false;  // by command, as by `permit` of the access list
   bool denied = false;   // by command, as by `reject`

@@ -155,6 +155,14 @@ void check_lists(Draft& draft) {
            "such as \"6s\"");
 }
 
+void check_greylist(Draft& draft) {
+  const Greylist& greylist = draft.config.greylist;
+  if (greylist.delay <= greylist.window) return;
+  complain(draft, "greylist.delay",
+           fmt::format("greylist.delay: is {}, expected at most greylist.window ({})",
+                       duration_text(greylist.delay), duration_text(greylist.window)));
+}
+
 void check_secrets(Draft& draft) {
   const auto& secrets = draft.config.secrets;
   for (size_t i = 0; i < secrets.size(); ++i) {
@@ -327,6 +335,7 @@ void apply_rules(Draft& draft) {
   check_greet(draft);
   if (!check_counts(draft)) return;
   check_lists(draft);
+  check_greylist(draft);
   check_secrets(draft);
   check_listens(draft);
   check_proxies(draft);

@@ -189,12 +189,18 @@ void Lookups::move(uint32_t from, uint32_t to) {
   leave(from);
 }
 
-// Questions for clients that have come never wait behind these: half of dns.in_flight is theirs,
-// and nothing is asked here that is not sent at once.
+static_assert(kListsMax <= kDnsWindowMin, "all lists can be asked about one address at once");
+
+// Half of dns.in_flight is for clients that have come, and nothing is asked for others that is not
+// sent at once: it would be queued before what is asked for them later.
+bool Lookups::has_room_to_prefetch() const {
+  return resolver_->open() <= config_.dns.in_flight / 2 &&
+         resolver_->has_room_for(static_cast<uint32_t>(lists_.size()));
+}
+
 Lookups::Prefetched Lookups::prefetch(const IpAddress& address, Tick now) {
   keep_time(now);
-  const bool room = resolver_->has_room_for(static_cast<uint32_t>(lists_.size()));
-  if (!room || resolver_->open() > config_.dns.in_flight / 2) return Prefetched::kNoRoom;
+  if (!has_room_to_prefetch()) return Prefetched::kNoRoom;
   const uint32_t record = inquiries_.keep(address);
   if (record == InquiryId::kNoRecord) return Prefetched::kNoRoom;
   if (inquiries_.first_waiter(record) != kNoSlot) return Prefetched::kKnown;

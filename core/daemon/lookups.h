@@ -59,6 +59,8 @@ class Lookups {
   size_t list_count() const { return lists_.size(); }
   // Another shard probes from now on; what the lists say goes on being taken from the boards.
   void stop_watching() { watch_.reset(); }
+  // Whether prefetch() may ask now.
+  bool has_room_to_prefetch() const;
   // A client of this address is on its way: asks, so that it will find the answers.
   Prefetched prefetch(const IpAddress& address, Tick now);
 

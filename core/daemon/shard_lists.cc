@@ -37,6 +37,8 @@ bool Shard::reads_syns() const {
 void Shard::look_up(Tick now) {
   if (reads_syns()) {
     parts_.syn_feed->advance(now, [&](const IpAddress& address) {
+      // Before the store is asked: a flood of forged addresses may find no room for seconds.
+      if (!lookups_->has_room_to_prefetch()) return Lookups::Prefetched::kNoRoom;
       return needs_lists(address) ? lookups_->prefetch(address, now) : Lookups::Prefetched::kKnown;
     });
   }

@@ -86,7 +86,7 @@ void Shard::remember_network(const IpAddress& address, const admission::Facts& f
   const ClientKey key = ClientKey::of_network(address);
   if (admission::judge(facts, config_).decision == admission::Decision::kDefer) {
     const auto network = parts_.book ? parts_.book->find(key) : std::nullopt;
-    if (network && admission::is_delayed(*network, wall())) return;
+    if (network && admission::is_deferred(*network, wall())) return;
     return outbox_->add({key, admission::deferral(config_.greylist, wall())});
   }
   admission::Facts first = facts;

@@ -21,7 +21,6 @@ class Greylist(unittest.TestCase):
         self.addCleanup(self.scratch.remove)
         self.sink = Sink()
         self.addCleanup(self.sink.stop)
-        self.visits = 0
 
     def _gate(self):
         store = table("store", file=os.path.join(self.scratch.path, "clients.mdb"))
@@ -31,6 +30,7 @@ class Greylist(unittest.TestCase):
 
     def _say(self, gate, source):
         """What a client that ends a line with LF alone hears to its RCPT."""
+        told = gate.counter("visits_told")
         with Client(gate.target, source) as client:
             client.reply()
             client.send("EHLO client.test\n")
@@ -38,19 +38,18 @@ class Greylist(unittest.TestCase):
             client.command("MAIL FROM:<sender@client.test>")
             reply = client.command("RCPT TO:<box@gate.test>")
             client.command("QUIT")
-        self.visits += 1
-        wait_until(lambda: gate.counter("visits_told") >= self.visits, 5, "the visit was told")
+        wait_until(lambda: gate.counter("visits_told") > told, 5, "the visit was told")
         time.sleep(0.5)  # and written
         return reply
 
     def test_comes_back(self):
         """450, 450 again too soon; after the delay of the first its network is let on, and only it"""
         gate = self._gate()
-        began = time.monotonic()
         self.assertRegex(self._say(gate, "127.140.1.1"), r"\A450 4\.\d\.\d ")
+        began = time.monotonic()
         time.sleep(DELAY_S / 4)
         self.assertRegex(self._say(gate, "127.140.1.2"), r"\A450 ")
-        self.assertLess(time.monotonic() - began, DELAY_S, "too slow to show anything")
+        self.assertLess(time.monotonic() - began, DELAY_S - 1, "too slow to show anything")
         time.sleep(DELAY_S + 1 - (time.monotonic() - began))
         self.assertRegex(self._say(gate, "127.140.1.3"), r"\A250 ")
         self.assertRegex(self._say(gate, "127.140.1.1"), r"\A250 ")

@@ -93,6 +93,8 @@ TEST(Rules, EachMistakeIsToldOnceAtItsPlace) {
        "a:8:1: is never reached: the route before it has no condition, expected that one last\n"},
       {"a look as late as the end of the wait", "greet = {wait = \"2s\", early_look = \"2s\"}",
        "a:1:36: greet.early_look: is 2s, expected less than greet.wait (2s)\n"},
+      {"a delay longer than the window", "greylist = {delay = \"2m\", window = \"1m\"}",
+       "a:1:21: greylist.delay: is 2m, expected at most greylist.window (1m)\n"},
       {"a look later than the default wait", "greet.early_look = \"7s\"",
        "a:1:20: greet.early_look: is 7s, expected less than greet.wait (6s)\n"},
       {"a look without a wait does not matter", "greet = {wait = \"0s\", early_look = \"2s\"}", ""},
