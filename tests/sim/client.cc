@@ -70,14 +70,15 @@ bool Client::is_on_reject_list() const {
          scenario_.access.lookup(script_.from.address) == admission::AccessResult::kReject;
 }
 
-// Who is deferred is let on when its network comes back.
-bool Client::is_forgiven(config::Action action) const {
-  return action == config::Action::kDefer && crowd_.memory != nullptr &&
-         crowd_.memory->may_have_returned(script_.from.address);
+// For certain: who is deferred is let on when its network comes back.
+bool Client::counts_against(config::Action action) const {
+  const bool may_be_let_on = action == config::Action::kDefer && crowd_.memory != nullptr &&
+                             crowd_.memory->may_have_returned(script_.from.address);
+  return action != config::Action::kIgnore && !may_be_let_on;
 }
 
 bool Client::rejected() const {
-  return is_on_reject_list() && !is_forgiven(scenario_.config.access.reject);
+  return is_on_reject_list() && counts_against(scenario_.config.access.reject);
 }
 
 void Client::come(bool syn_told) {
@@ -267,8 +268,7 @@ void Client::looked(Op op, int result) {
 // What was seen decides; who comes from the kernel is always seen.
 void Client::check_looks() {
   if (found_gone_) fault("handed off although it was seen to be gone");
-  const config::Action pregreet = scenario_.config.greet.pregreet;
-  if (found_talking_ && pregreet != config::Action::kIgnore && !is_forgiven(pregreet)) {
+  if (found_talking_ && counts_against(scenario_.config.greet.pregreet)) {
     fault("handed off although it was seen to speak early");
   }
   if (kernel_holds() && !found_silent_ && !found_talking_) fault("handed off without a look");
@@ -303,8 +303,7 @@ void Client::hand_off_begins() {
   check_score_when_handed_off();
   if (may_be_spared(ScreenTest::kPregreet)) return;
   const bool early = first_byte_at_ && *first_byte_at_ < served;
-  const config::Action pregreet = config.greet.pregreet;
-  if (early && pregreet != config::Action::kIgnore && !is_forgiven(pregreet)) {
+  if (early && counts_against(config.greet.pregreet)) {
     fault("handed off although it spoke early");
   }
   if (left_at_ && *left_at_ < served && !first_byte_at_) {
@@ -421,8 +420,7 @@ bool Client::may_be_let_off() const {
 
 void Client::check_score_when_handed_off() {
   const config::Dnsl& dnsl = scenario_.config.dnsl;
-  if (!asks_lists() || dnsl.action == config::Action::kIgnore) return;
-  if (is_forgiven(dnsl.action)) return;
+  if (!asks_lists() || !counts_against(dnsl.action)) return;
   if (may_be_spared(ScreenTest::kLists)) return;
   const auto timeout = static_cast<Time>(scenario_.config.dns.timeout.count());
   const auto gate = static_cast<Time>(scenario_.config.greet.wait.count());

@@ -162,7 +162,7 @@ class Client : public Actor {
   bool allowlisted() const;
   bool is_on_reject_list() const;
   bool rejected() const;  // by the access list, for certain
-  bool is_forgiven(config::Action action) const;
+  bool counts_against(config::Action action) const;
   bool may_be_asked_about() const;
   bool asks_lists() const;
   bool are_verdicts_exact() const;

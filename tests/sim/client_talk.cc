@@ -261,7 +261,7 @@ bool Client::must_be_last() const {
   std::string verb = pending.substr(0, pending.find(' '));
   std::ranges::transform(verb, verb.begin(), [](unsigned char c) { return std::toupper(c); });
   const config::DialogueTest& test = scenario_.config.dialogue.pipelining;
-  return verb == "STARTTLS" || (action_counts(test) && !is_forgiven(test.action));
+  return verb == "STARTTLS" || (test.enable && counts_against(test.action));
 }
 
 void Client::written_in_talk(Op op, std::span<const char> bytes) {
@@ -313,8 +313,7 @@ void Client::written_reply(std::string_view bytes) {
 void Client::check_reply(ReplyId id, std::string_view bytes) {
   if (id == ReplyId::kGreeting) {
     if (gate_greeted_) fault("greeted twice");
-    const config::Action pregreet = scenario_.config.greet.pregreet;
-    if (found_talking_ && pregreet != config::Action::kIgnore && !is_forgiven(pregreet)) {
+    if (found_talking_ && counts_against(scenario_.config.greet.pregreet)) {
       fault("greeted although it was seen to speak early");
     }
     gate_greeted_ = true;
@@ -365,7 +364,7 @@ void Client::check_handed_over() {
   const config::Dialogue& dialogue = scenario_.config.dialogue;
   if (kept.empty() || ends_with_exempt(kept, dialogue.exempt)) return;
   const auto taken = [&](const config::DialogueTest& test, ScreenTest which) {
-    return action_counts(test) && !may_be_spared(which) && !is_forgiven(test.action);
+    return test.enable && counts_against(test.action) && !may_be_spared(which);
   };
   if (taken(dialogue.bare_newline, ScreenTest::kBareNewline) && has_bare_newline(kept)) {
     fault("handed over although it ended a line with LF alone");
